@@ -1,0 +1,52 @@
+# The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving lock train-pocket clean
+
+ARGS ?=
+PY := .venv/bin/python
+
+help:           ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+setup:          ## Virtual environment .venv with pinned dependencies and the vLLM build that fits
+	@scripts/setup.sh
+
+setup-dev:      ## The same plus what tests and checks need
+	@scripts/setup.sh dev
+
+serve: setup    ## Serve on 127.0.0.1:8080 (ARGS="--model Qwen/Qwen3-0.6B")
+	@.venv/bin/zoran serve $(ARGS)
+
+test: setup-dev ## All tests but the fault injection (ARGS="-k something")
+	@$(PY) -m pytest -m "not faults" $(ARGS)
+
+test-faults: setup-dev ## Fault injection on a running stack; wants an otherwise idle machine
+	@$(PY) -m pytest -m faults -s $(ARGS)
+
+test-fast: setup-dev ## Tests that need neither Ray nor an engine
+	@$(PY) -m pytest -m "not integration and not engine" $(ARGS)
+
+check: setup-dev ## ruff, mypy --strict, import-linter
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: setup-dev ## Format the code
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: bench-serving ## All benchmarks
+
+bench-serving: setup-dev ## Serving against bare vLLM, Ray Serve LLM and LiteLLM; writes benchmarks/README.md
+	@benchmarks/serving/peers.sh
+	@$(PY) -m benchmarks.serving $(ARGS)
+
+train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
+	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)
+
+lock: setup-dev ## Pin all dependencies anew
+	@scripts/lock.sh
+
+clean:          ## Remove environments and caches
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/.peers

@@ -1,0 +1,87 @@
+"""A local Ray cluster of our own, or a connection to one that runs; nothing here knows Serve apps."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from actors.names import ACCESS, NAMESPACE, REGISTRY
+from zoran_ray.settings import Settings
+
+_LEAST_LOGICAL_CPUS = 4
+_CONTROL_CALLS = 1000
+_START_S = 60
+
+
+def start_ray(settings: Settings, run_dir: Path) -> None:
+    """Start or join Ray; `actors.environment` has prepared this process."""
+    import ray
+
+    empty = run_dir / "cwd"
+    empty.mkdir(exist_ok=True)
+    shared: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        # Ray would put the driver's folder on every worker's path, and a file there named like one of
+        # our packages would shadow it.
+        "runtime_env": {"working_dir": str(empty)},
+    }
+    if settings.cluster.address:
+        ray.init(address=settings.cluster.address, **shared)
+        return
+    cpus = settings.cluster.num_cpus or max(_LEAST_LOGICAL_CPUS, psutil.cpu_count() or 1)
+    ray.init(
+        num_cpus=cpus,
+        num_gpus=settings.cluster.num_gpus,
+        object_store_memory=settings.cluster.object_store_bytes,
+        include_dashboard=False,
+        **shared,
+    )
+
+
+def start_control_plane(state_dir: Path) -> None:
+    """Start the named actors on the head node without waiting for them.
+
+    Ray restarts them for as long as this driver lives.
+    """
+    import ray
+
+    from actors.access import AccessAuthority
+    from actors.registry import ReplicaRegistry
+
+    def options(name: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "namespace": NAMESPACE,
+            "num_cpus": 0,
+            "max_restarts": -1,
+            "max_concurrency": _CONTROL_CALLS,
+            "resources": {"node:__internal_head__": 0.001},
+        }
+
+    registry = ray.remote(ReplicaRegistry).options(**options(REGISTRY)).remote()
+    access = ray.remote(AccessAuthority).options(**options(ACCESS)).remote(state_dir / "keys.sqlite")
+    _kept.extend((registry, access))
+
+
+def await_control_plane() -> None:
+    """Return once every named actor answers."""
+    import ray
+
+    registry, access = _kept
+    ray.get([registry.fleet.remote(), access.keys.remote()], timeout=_START_S)
+
+
+# An actor lives as long as somebody holds a handle to it.
+_kept: list[Any] = []
+
+
+def stop_ray(run_dir: Path) -> None:
+    """End every process of a local cluster, or leave a joined one."""
+    import ray
+
+    _kept.clear()
+    ray.shutdown()
+    shutil.rmtree(run_dir, ignore_errors=True)

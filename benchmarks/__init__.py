@@ -1,0 +1,1 @@
+"""What we measure and how. Imports downwards; nobody imports this package."""

@@ -1,0 +1,1 @@
+"""Routing against its peers by replay of recorded rewards and costs."""

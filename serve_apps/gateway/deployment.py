@@ -1,0 +1,199 @@
+"""The gateway as a Serve deployment: keeps its snapshots fresh and hands Serve the ASGI application."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from ray import serve
+
+from actors.names import ACCESS, REGISTRY, call
+from serve_apps.gateway.door import Door
+from serve_apps.gateway.doubt import Doubt
+from serve_apps.gateway.exposition import Exposition
+from serve_apps.gateway.handle import Gateway
+from serve_apps.gateway.incoming import Receive, Scope, Send
+from serve_apps.gateway.pages import pages
+from serve_apps.gateway.upstream import Upstream
+from serve_apps.gateway.waiting import WaitingRoom
+from zoran_ray.access import Limits
+from zoran_ray.access.leases import Ask, Grant, Settlement
+from zoran_ray.engines.fleet import Fleet
+from zoran_ray.engines.vllm.pinning import pin, plan_cores
+from zoran_ray.listening import accept_in_groups
+from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo
+from zoran_ray.settings import Settings
+from zoran_ray.telemetry import GatewayMetrics, Tracing, configure
+
+log = logging.getLogger("zoran.gateway")
+
+_WATCH_S = 10.0
+# On a saturated machine a lease takes its time; a refusal would cost more.
+_LEASE_S = 2.0
+_GRACE_S = 5.0
+_BEAT_S = 1.0
+_RETRY_S = 0.2
+_FIRST_SNAPSHOT_S = 15.0
+_GRACEFUL_EXIT_S = 30.0
+
+
+class GatewayReplica:
+    """One gateway process.
+
+    Args:
+        settings: Server limits, log format, tracing endpoint.
+        open_without_keys: Whether everybody may come in while no key was ever created.
+        pin_to_rest: Keep off the engines' cores where cores are few.
+    """
+
+    def __init__(self, settings: Settings, open_without_keys: bool, pin_to_rest: bool) -> None:
+        configure(settings.log.format if settings.log.format != "auto" else "json", settings.log.level)
+        self._id = f"gw-{uuid.uuid4().hex[:8]}"
+        self._fleet = Fleet()
+        self._door = Door(open_without_keys=open_without_keys)
+        self._limits = Limits(
+            _lease, time.monotonic, lambda: max(1, self._fleet.snapshot.gateways), _LEASE_S
+        )
+        self._upstream = Upstream()
+        self._prometheus = CollectorRegistry()
+        self._metrics = GatewayMetrics(self._prometheus)
+        self._waiting = WaitingRoom(self._fleet, _wake, self._metrics)
+        self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
+        exposition = Exposition(self._id, self._fleet, lambda: generate_latest(self._prometheus).decode())
+        self._gateway = Gateway(
+            settings.server,
+            fleet=self._fleet,
+            door=self._door,
+            limits=self._limits,
+            upstream=self._upstream,
+            waiting=self._waiting,
+            metrics=self._metrics,
+            tracing=self._tracing,
+            pages=pages(self._fleet, self._door, exposition.text),
+        )
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._doubt = Doubt(time.monotonic)
+        if pin_to_rest:
+            pin([os.getpid()], plan_cores(os.sched_getaffinity(0), "auto", device="cpu").rest)
+
+    async def __serve_build_asgi_app__(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """Called by Serve inside the replica's event loop, before the first request."""
+        accept_in_groups()
+        self._upstream.start()
+        first = asyncio.gather(self._pull_fleet(FleetSnapshot()), self._pull_keys(-1))
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_FIRST_SNAPSHOT_S):
+                await first
+        loops = self._follow_fleet, self._follow_keys, self._beat, self._gateway.sweep, self._limits.run
+        self._tasks = [asyncio.create_task(loop()) for loop in loops]
+        gateway = self._gateway
+
+        # A plain function: Serve takes a bound method for an ASGI 2 application.
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await _lifespan(receive, send)
+                return
+            await gateway(scope, receive, send)
+
+        return app
+
+    async def check_health(self) -> None:
+        """Serve's probe: raises if one of the loops has ended."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def _follow_fleet(self) -> None:
+        while True:
+            try:
+                await self._pull_fleet(self._fleet.snapshot)
+            except Exception as failure:
+                log.debug("registry does not answer, the last snapshot stays: %s", type(failure).__name__)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _pull_fleet(self, known: FleetSnapshot) -> None:
+        fresh = await call(
+            REGISTRY, "watch", known.epoch, known.version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
+        )
+        if fresh and not self._doubt.accepts(fresh, known):
+            await asyncio.sleep(_RETRY_S)
+        elif fresh:
+            self._fleet.update(fresh)
+            self._metrics.observe_fleet(fresh)
+            self._waiting.notify()
+
+    async def _follow_keys(self) -> None:
+        version = -1
+        while True:
+            try:
+                version = await self._pull_keys(version)
+            except Exception as failure:
+                log.debug("keys cannot be fetched, the last ones stay: %s", type(failure).__name__)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _pull_keys(self, version: int) -> int:
+        fresh: KeySnapshot | None = await call(
+            ACCESS, "watch_keys", version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
+        )
+        if fresh is None:
+            return version
+        self._door.update(fresh)
+        return fresh.version
+
+    async def _beat(self) -> None:
+        """Tell the registry that this gateway is there, and what it has counted."""
+        while True:
+            with contextlib.suppress(Exception):
+                self._metrics.map_entries.labels("replicas").set(len(self._fleet))
+                self._metrics.map_entries.labels("limited_keys").set(len(self._limits))
+                text = generate_latest(self._prometheus).decode()
+                await call(REGISTRY, "gateway_heartbeat", self._id, text)
+            await asyncio.sleep(_BEAT_S)
+
+    async def __del__(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._upstream.close()
+        self._tracing.close()
+
+
+async def _lease(asks: tuple[Ask, ...], settlements: tuple[Settlement, ...]) -> tuple[Grant, ...]:
+    granted: tuple[Grant, ...] = await call(ACCESS, "lease", asks, settlements)
+    return granted
+
+
+async def _wake(model: ModelInfo) -> None:
+    """Queue a call at Serve: a waiting call is what makes a model scale up from zero."""
+    await serve.get_deployment_handle("replica", app_name=model.app).wake.remote()
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def gateway_app(settings: Settings, *, open_without_keys: bool, pin_to_rest: bool) -> serve.Application:
+    """The Serve application of the public endpoint."""
+    deployment = serve.deployment(
+        serve.ingress()(GatewayReplica),
+        name="gateway",
+        num_replicas=settings.server.gateways,
+        # Its own account says more; Serve's line for each request costs 8 % of a request.
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+        # The gateway's own admission refuses with a proper body; Serve's must never come first.
+        max_ongoing_requests=1_000_000,
+        health_check_period_s=1,
+        health_check_timeout_s=10,
+        graceful_shutdown_timeout_s=_GRACEFUL_EXIT_S,
+        graceful_shutdown_wait_loop_s=0.1,
+        ray_actor_options={"num_cpus": 0},
+    )
+    return deployment.bind(settings, open_without_keys, pin_to_rest)

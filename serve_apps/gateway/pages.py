@@ -1,0 +1,106 @@
+"""Everything that is not relayed: model list, health, metrics. OpenAI's error bodies throughout."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
+
+from serve_apps.gateway.door import Door
+from serve_apps.gateway.incoming import Incoming
+from zoran_ray.engines.fleet import Fleet
+from zoran_ray.errors import MethodNotAllowed, NoReplica, RequestError, RouteNotFound, ZoranError
+from zoran_ray.messages import ModelInfo
+from zoran_ray.wire import answer
+
+MetricsText = Callable[[], Awaitable[str]]
+
+
+def pages(fleet: Fleet, door: Door, metrics: MetricsText) -> FastAPI:
+    """The application for the routes that ask no model.
+
+    Args:
+        fleet: The gateway's view of models and replicas.
+        door: Who may see models and metrics.
+        metrics: Gives the whole deployment's Prometheus text.
+    """
+    # A redirect to the path without its slash would go to whatever host the client named.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The gateway is alive."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> dict[str, str]:
+        """Every model that should have a replica has one."""
+        missing = [
+            m.name for m in fleet.snapshot.models.values() if m.min_replicas and not fleet.ready(m.name)
+        ]
+        if missing or not fleet.snapshot.models:
+            waiting_for = ", ".join(missing) or "the first model"
+            raise NoReplica(f"Still waiting for {waiting_for}.", retry_after_s=2.0)
+        return {"status": "ready"}
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> dict[str, object]:
+        key = door.admit(Incoming(request.scope).headers)
+        seen = [m for m in fleet.snapshot.models.values() if door.may(key, m.name)]
+        return {"object": "list", "data": [_model(m, fleet) for m in seen]}
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str, request: Request) -> dict[str, object]:
+        key = door.admit(Incoming(request.scope).headers)
+        found = fleet.model(name)
+        door.authorize(key, found.name)
+        return _model(found, fleet)
+
+    @app.get("/metrics")
+    async def exposition(request: Request) -> Response:
+        door.admit(Incoming(request.scope).headers)
+        return PlainTextResponse(await metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    _speak_openai(app)
+    return app
+
+
+def _model(model: ModelInfo, fleet: Fleet) -> dict[str, object]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "zoran",
+        "zoran": {
+            "aliases": list(model.aliases),
+            "source": model.source,
+            "description": model.description,
+            "ready_replicas": fleet.ready(model.name),
+        },
+    }
+
+
+def _speak_openai(app: FastAPI) -> None:
+    """Every error as the clients know it, with the request's id."""
+
+    async def respond(request: Request, error: Exception, allow: tuple[str, ...] = ()) -> Response:
+        told = answer(error, request_id=Incoming(request.scope).request_id, allow=allow)
+        headers = {name: value for name, value in told.headers.items() if name != "x-request-id"}
+        return Response(told.body, told.status, headers=headers)
+
+    async def on_any(request: Request, error: Exception) -> Response:
+        return await respond(request, error)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        place = f"{request.method} {request.scope['path']}"[:200]
+        if error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "GET")
+            return await respond(request, MethodNotAllowed(f"{place}: this route takes {allow}."), (allow,))
+        if error.status_code == 404:
+            return await respond(request, RouteNotFound(f"There is no {place} here."))
+        return await respond(request, RequestError(str(error.detail)))
+
+    app.add_exception_handler(ZoranError, on_any)
+    app.add_exception_handler(Exception, on_any)
+    app.add_exception_handler(HTTPException, on_http)

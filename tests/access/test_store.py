@@ -1,0 +1,230 @@
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zoran_ray.access import KeyRing, KeyStore
+from zoran_ray.errors import ConfigError
+from zoran_ray.messages import KeySnapshot
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "keys.sqlite"
+
+
+@pytest.fixture
+def store(path, clock):
+    return KeyStore(path, clock)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_created_key_opens_the_ring_and_is_nowhere_on_disk(store, path, clock):
+    info, secret = store.create(
+        "ci", models=["local/*", "a"], requests_per_min=60, tokens_per_min=1000, expires=2000.0, tenant="t"
+    )
+    snapshot = store.snapshot()
+    assert snapshot == KeySnapshot(version=1, keys=(info,))
+    assert KeyRing(snapshot, clock).authenticate(f"Bearer {secret}") == info
+    assert (info.models, info.requests_per_min, info.tokens_per_min) == (("local/*", "a"), 60, 1000)
+    assert (info.expires, info.tenant) == (2000.0, "t")
+    assert secret.startswith("zk-")
+    assert len(secret) >= 46
+    for file in path.parent.iterdir():
+        assert secret[3:].encode() not in file.read_bytes()
+
+
+def test_files_are_private_and_nothing_else_is_left(store, path):
+    old = os.umask(0)
+    try:
+        store.create("ci")
+        with store._db.write():
+            assert mode(path.parent) == 0o700
+            assert {p.name for p in path.parent.iterdir()} >= {path.name}
+            assert all(mode(p) == 0o600 for p in path.parent.iterdir())
+    finally:
+        os.umask(old)
+    assert {p.name for p in path.parent.iterdir()} <= {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+
+
+def test_reading_makes_no_file(store, path):
+    assert store.snapshot() == KeySnapshot()
+    assert store.list() == ()
+    with pytest.raises(ConfigError):
+        store.revoke("ci")
+    assert not path.parent.exists()
+
+
+def test_list_tells_states(store, clock):
+    store.create("a")
+    store.create("b", expires=1500.0)
+    c, _ = store.create("c")
+    store.revoke("a")
+    (revoked,) = store.revoke(c.key_id)
+    assert (revoked.info, revoked.state, revoked.revoked) == (c, "revoked", 1000.0)
+    clock.now = 1500.0
+    assert [(r.info.name, r.state, r.created) for r in store.list()] == [
+        ("a", "revoked", 1000.0),
+        ("b", "expired", 1000.0),
+        ("c", "revoked", 1000.0),
+    ]
+
+
+def test_version_grows_with_every_write_and_never_returns_to_open(store, clock):
+    versions = [store.snapshot().version]
+    store.create("a")
+    versions.append(store.snapshot().version)
+    store.create("b", expires=1100.0)
+    versions.append(store.snapshot().version)
+    store.revoke("a")
+    versions.append(store.snapshot().version)
+    clock.now = 1100.0
+    assert versions == [0, 1, 2, 3]
+    assert store.snapshot() == KeySnapshot(version=3)
+    assert not KeyRing(store.snapshot(), clock).open
+
+
+def test_a_live_name_is_taken_and_a_dead_one_is_free(store, clock):
+    store.create("a", expires=1100.0)
+    with pytest.raises(ConfigError, match="zoran keys revoke a"):
+        store.create("a")
+    clock.now = 1100.0
+    store.create("a")
+    assert len(store.revoke("a")) == 2
+    with pytest.raises(ConfigError, match="zoran keys list"):
+        store.revoke("a")
+    store.create("a")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "a b"),
+        ("name", "x" * 65),
+        ("name", "key-1"),
+        ("name", "a\n"),
+        ("models", ("",)),
+        ("models", ("a b",)),
+        ("models", ("x",) * 65),
+        ("requests_per_min", 0),
+        ("requests_per_min", True),
+        ("tokens_per_min", -1),
+        ("tokens_per_min", 10**13),
+        ("expires", 1000.0),
+        ("expires", float("nan")),
+        ("tenant", "a/b"),
+    ],
+)
+def test_wrong_arguments_are_named(store, path, field, value):
+    with pytest.raises(ConfigError, match=field) as refused:
+        store.create(**({"name": "ci"} | {field: value}))
+    assert refused.value.param == field
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("bits", [0o640, 0o604, 0o622])
+def test_refuses_a_file_open_to_others(store, path, bits):
+    store.create("a")
+    path.chmod(bits)
+    for use in (store.snapshot, store.list, lambda: store.create("b"), lambda: store.revoke("a")):
+        with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
+            use()
+
+
+def test_refuses_a_folder_open_to_others(store, path):
+    store.create("a")
+    path.parent.chmod(0o755)
+    for use in (store.snapshot, lambda: store.create("b")):
+        with pytest.raises(ConfigError, match=f"chmod 700 {path.parent}"):
+            use()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a database at all" * 200, b"SQLite format 3\0" + b"\xff" * 4096]
+)
+def test_a_damaged_file_is_never_an_open_door(store, path, content):
+    store.create("a")
+    path.write_bytes(content)
+    for use in (store.snapshot, store.list, lambda: store.create("b"), lambda: store.revoke("a")):
+        with pytest.raises(ConfigError, match=r"damaged.*mv "):
+            use()
+
+
+def test_damage_inside_the_file_is_told(store, path):
+    for i in range(50):
+        store.create(f"a{i}")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xaa" * (len(whole) - 4096))
+    with pytest.raises(ConfigError, match="damaged"):
+        store.snapshot()
+
+
+def test_what_is_not_a_file_is_told(store, path):
+    path.mkdir(parents=True, mode=0o700)
+    path.parent.chmod(0o700)
+    for use in (store.snapshot, lambda: store.create("b")):
+        with pytest.raises(ConfigError, match="cannot be used"):
+            use()
+
+
+def test_a_newer_file_is_left_alone(store, path):
+    store.create("a")
+    with store._db.write() as db:
+        db.execute("PRAGMA user_version=2")
+    with pytest.raises(ConfigError, match="newer"):
+        store.snapshot()
+
+
+def test_names_are_never_sql(store):
+    store.create("a")
+    with pytest.raises(ConfigError):
+        store.revoke("' OR 1=1 --")
+    assert [row.state for row in store.list()] == ["live"]
+
+
+CREATE_TEN = """
+import sys, time
+from pathlib import Path
+from zoran_ray.access.store import KeyStore
+store = KeyStore(Path(sys.argv[1]), time.time)
+for i in range(10):
+    store.create(f"{sys.argv[2]}-{i}")
+"""
+
+
+def test_several_processes_create_while_another_reads(store, path):
+    root = Path(__file__).parents[2]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", CREATE_TEN, str(path), name], cwd=root)
+        for name in ("x", "y", "z")
+    ]
+    seen = []
+    while any(writer.poll() is None for writer in writers):
+        snapshot = store.snapshot()
+        assert len(snapshot.keys) == snapshot.version
+        seen.append(snapshot.version)
+        time.sleep(0.01)
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert seen == sorted(seen)
+    assert len({key.digest for key in store.snapshot().keys}) == 30
+    assert store.snapshot().version == 30

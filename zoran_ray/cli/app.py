@@ -1,0 +1,34 @@
+"""All commands put together."""
+
+from typing import Annotated
+
+import typer
+
+from zoran_ray.cli import chat, config, doctor, keys, models, serve, server
+from zoran_ray.cli.exits import Commands
+
+app = typer.Typer(
+    name="zoran",
+    cls=Commands,
+    help="Serve language models behind one OpenAI-compatible endpoint.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
+) -> None:
+    """Serve language models behind one OpenAI-compatible endpoint."""
+
+
+app.command("serve")(serve.serve)
+app.command("stop")(server.stop)
+app.command("status")(server.status)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.command("chat")(chat.chat)
+app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")

@@ -1,0 +1,93 @@
+"""A conversation at the terminal: keeps the history and shows answers as they come."""
+
+import sys
+from contextlib import closing
+from dataclasses import asdict
+
+import typer
+
+from zoran_ray.cli.output import print_json, printable, styled
+from zoran_ray.client import Client, Delta
+from zoran_ray.client.answers import joined
+from zoran_ray.errors import ZoranError
+
+
+class Conversation:
+    """One history with one model.
+
+    Args:
+        client: Whom to ask.
+        model: Who answers; None for the server's first.
+        system: System message, if any.
+        as_json: Print every answer as one JSON line when it is complete.
+    """
+
+    def __init__(self, client: Client, model: str | None, system: str | None, as_json: bool) -> None:
+        self._client = client
+        self._model = model
+        self._as_json = as_json
+        self._thinking = False
+        self._history = [{"role": "system", "content": system}] if system else []
+
+    def ask(self, question: str) -> None:
+        """Ask, show the answer, remember both. Of an answer that breaks off, what has come is remembered.
+
+        Raises:
+            KeyboardInterrupt: A person cancelled it.
+            ZoranError: There is no answer, or no end of it.
+        """
+        messages = [*self._history, {"role": "user", "content": question}]
+        pieces: list[Delta] = []
+        try:
+            with closing(self._client.chat(messages, self._model, stream=True)) as stream:
+                for delta in stream:
+                    pieces.append(delta)
+                    self._show(delta)
+        finally:
+            answer = joined(pieces)
+            if answer.text:
+                self._history = [*messages, {"role": "assistant", "content": answer.text}]
+            if pieces and not self._as_json:
+                typer.echo()
+        if self._as_json:
+            print_json(asdict(answer))
+
+    def run(self) -> None:
+        """Ask what a person types until Ctrl-D."""
+        import readline  # noqa: F401 - gives `input` line editing
+
+        typer.echo("Ctrl-C cancels an answer, Ctrl-D ends.", err=True)
+        while (question := _typed()) is not None:
+            if not question.strip():
+                continue
+            try:
+                self.ask(question)
+            except KeyboardInterrupt:
+                typer.echo("(cancelled)", err=True)
+            except ZoranError as error:
+                typer.echo(error.message, err=True)
+
+    def _show(self, delta: Delta) -> None:
+        if self._as_json:
+            return
+        if delta.reasoning and sys.stderr.isatty():
+            typer.echo(styled(printable(delta.reasoning), dim=True), nl=False, err=True)
+            self._thinking = True
+        if delta.text:
+            if self._thinking:
+                typer.echo(err=True)
+                self._thinking = False
+            text = printable(delta.text) if sys.stdout.isatty() else delta.text
+            typer.echo(text, nl=False)
+
+
+def _typed() -> str | None:
+    """The next line; an empty one after Ctrl-C, None after Ctrl-D."""
+    try:
+        return input("> ")
+    except KeyboardInterrupt:
+        typer.echo()
+        return ""
+    except EOFError:
+        typer.echo()
+        return None

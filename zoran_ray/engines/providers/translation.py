@@ -1,0 +1,139 @@
+"""A reply in a provider's own format, told in OpenAI's: what native adapters have in common.
+
+Knows connections and OpenAI's framing; what the provider says is left to the functions it is given.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from zoran_ray.engines.protocol import EngineRequest
+from zoran_ray.engines.providers.chat_answer import DONE, Chunk, event
+from zoran_ray.engines.providers.connection import Connection
+from zoran_ray.engines.providers.reply import Reply
+from zoran_ray.errors import InvalidRequest, ProviderRefused, UpstreamError
+
+
+class Stream(Protocol):
+    """A provider's events → OpenAI's chunks, one answer's."""
+
+    @property
+    def finished(self) -> bool:
+        """The provider's own last event was seen: there is nothing more to read."""
+
+    def feed(self, event: Any) -> list[Chunk]:
+        """The chunks of one event. Raises: a provider's error if the event reports one or is nonsense."""
+
+    def close(self) -> list[Chunk]:
+        """The chunks that follow the end of the stream. Raises: UpstreamError if it ended too soon."""
+
+
+async def send(
+    connection: Connection, path: str, body: Mapping[str, Any], request: EngineRequest, *, streamed: bool
+) -> Reply:
+    """Open a request with this body. Raises: as `Connection.open`."""
+    try:
+        return await connection.open(
+            path, body, request_id=request.request_id, deadline=request.deadline, streamed=streamed
+        )
+    except orjson.JSONEncodeError:
+        # Without its cause, which may show the body.
+        raise InvalidRequest("The request is nested too deep.") from None
+
+
+class WholeReply:
+    """An answer that comes in one piece.
+
+    Args:
+        translate: The provider's JSON → OpenAI's.
+    """
+
+    streamed = False
+
+    def __init__(self, reply: Reply, translate: Callable[[Any], dict[str, Any]]) -> None:
+        self._reply = reply
+        self._translate = translate
+
+    async def whole(self) -> bytes:
+        """The answer as OpenAI writes it. Raises: as `Engine.open`."""
+        document = _parsed(await self._reply.whole())
+        if isinstance(document, dict) and document.get("error"):
+            raise self._reply.refusals.reported(document)
+        return orjson.dumps(self._translate(document))
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Nothing: `whole` is to be read."""
+        raise RuntimeError("this reply is whole")
+
+    async def close(self) -> None:
+        """Give the connection back, or cut it if the answer was not read to its end."""
+        await self._reply.close()
+
+
+class StreamedReply:
+    """An answer that comes in events."""
+
+    streamed = True
+
+    def __init__(self, reply: Reply, stream: Stream) -> None:
+        self._reply = reply
+        self._stream = stream
+        self._first: list[Chunk] = []
+        self._ended = False
+
+    async def begin(self) -> None:
+        """Wait for the first chunk: an overloaded provider may say so in a stream that began well.
+
+        Raises: as `Engine.open`; the reply is then closed.
+        """
+        try:
+            while not self._first and not self._over:
+                self._first = await self._next()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def whole(self) -> bytes:
+        """Nothing: `chunks` are to be read."""
+        raise RuntimeError("this reply is streamed")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The answer as OpenAI streams it, whole events, `data: [DONE]` last. Raises: as `EngineReply`."""
+        chunks, self._first = self._first, []
+        while True:
+            if chunks:
+                yield b"".join(map(event, chunks))
+            if self._over:
+                break
+            try:
+                chunks = await self._next()
+            except (InvalidRequest, ProviderRefused) as refusal:
+                # Too late to change the request, or to send it elsewhere.
+                raise UpstreamError(refusal.message) from None
+        yield DONE
+
+    async def close(self) -> None:
+        """Give the connection back, or cut it if the answer was not read to its end."""
+        await self._reply.close(finished=self._over)
+
+    @property
+    def _over(self) -> bool:
+        return self._ended or self._stream.finished
+
+    async def _next(self) -> list[Chunk]:
+        """The chunks of the next event, or of the end."""
+        told = await self._reply.event()
+        if told is None:
+            closing = self._stream.close()
+            self._ended = True
+            return closing
+        return self._stream.feed(_parsed(told.data))
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Without its cause, which carries the whole answer.
+        raise UpstreamError("The provider's answer is not valid JSON. Try again.") from None

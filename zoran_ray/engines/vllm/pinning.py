@@ -1,0 +1,65 @@
+"""Which cores an engine's processes may use.
+
+vLLM on CPU runs two processes that spin. Where cores are few they take the gateway's core as well,
+and a token stream through any relay loses a third of its speed (figures in benchmarks/README.md).
+So on small machines the engine gets some cores and everything that moves bytes gets the others.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import psutil
+
+_FEW_CORES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CorePlan:
+    """Disjoint core numbers; both empty means: do not pin."""
+
+    engine: frozenset[int] = frozenset()
+    rest: frozenset[int] = frozenset()
+
+
+def plan_cores(cores: Iterable[int], asked: str | list[int], *, device: str) -> CorePlan:
+    """Divide the usable `cores`.
+
+    Args:
+        cores: Cores this process may run on.
+        asked: `auto`, `off`, or the engine's cores.
+        device: `cpu` or `gpu`; `auto` pins on `cpu` only.
+    """
+    usable = sorted(cores)
+    if asked == "off" or len(usable) < 2:
+        return CorePlan()
+    if isinstance(asked, list):
+        engine = frozenset(asked) & frozenset(usable)
+        return CorePlan(engine, frozenset(usable) - engine or engine) if engine else CorePlan()
+    if device != "cpu" or len(usable) > _FEW_CORES:
+        return CorePlan()
+    kept = max(1, len(usable) // 4)
+    return CorePlan(frozenset(usable[kept:]), frozenset(usable[:kept]))
+
+
+def pin(pids: Iterable[int], cores: frozenset[int]) -> None:
+    """Bind every thread of these processes to `cores`; processes that have gone are skipped."""
+    for pid in pids if cores else ():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            for thread in psutil.Process(pid).threads():
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, cores)
+
+
+@contextlib.contextmanager
+def born_on(cores: frozenset[int], *, then: frozenset[int]) -> Iterator[None]:
+    """Children started inside inherit `cores`, so that they size their thread pools to them."""
+    if not cores:
+        yield
+        return
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        pin([os.getpid()], then)

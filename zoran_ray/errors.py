@@ -1,0 +1,164 @@
+"""Every error this project raises on purpose.
+
+    ZoranError
+    ├── ConfigError                a file, flag or variable is wrong            exit 3
+    │   └── AlreadyRunning         the state directory or the port is in use
+    ├── RequestError               the caller can mend it
+    │   ├── InvalidRequest         400
+    │   ├── Unauthenticated        401
+    │   ├── PermissionDenied       403
+    │   ├── RouteNotFound          404
+    │   ├── MethodNotAllowed       405
+    │   ├── ModelNotFound          404 model_not_found
+    │   ├── BodyTooLarge           413
+    │   ├── RateLimited            429, retry later
+    │   ├── BudgetExceeded         402, a key's or the deployment's money is spent
+    │   └── NoArmFits              400, no model can serve this request within its constraints
+    ├── Unavailable                503, retry later
+    │   ├── Overloaded             a bounded queue is full
+    │   ├── NoReplica              the model has no replica that takes requests
+    │   └── DeadlineExceeded       504
+    ├── EngineError                the back end's fault
+    │   ├── EngineMissing          vLLM is not installed
+    │   ├── ModelLoadError         a model could not be loaded; says why and what to do
+    │   ├── UpstreamError          502, the back end answered with nonsense or broke off
+    │   ├── ProviderBusy           503, a provider asks for patience, retry later
+    │   └── ProviderRefused        502, a provider refuses our key or does not know our model
+    └── Unreachable                no server at this address                    exit 4
+
+What each one means in HTTP is known to `zoran_ray.wire.errors` alone; what it means as an exit
+status to `zoran_ray.cli` alone. Messages say what to do next. All survive pickling.
+"""
+
+from typing import Any, ClassVar
+
+
+class ZoranError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: What is wrong and what to do about it, for a person.
+        param: The request or configuration field at fault, if one is.
+        retry_after_s: When trying again makes sense, in seconds from now.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.param, self.retry_after_s)
+
+
+def _rebuild(
+    kind: type[ZoranError], message: str, param: str | None, retry_after_s: float | None
+) -> ZoranError:
+    return kind(message, param=param, retry_after_s=retry_after_s)
+
+
+class ConfigError(ZoranError):
+    code = "config_error"
+
+
+class AlreadyRunning(ConfigError):
+    code = "already_running"
+
+
+class RequestError(ZoranError):
+    code = "invalid_request"
+
+
+class InvalidRequest(RequestError):
+    code = "invalid_value"
+
+
+class Unauthenticated(RequestError):
+    code = "invalid_api_key"
+
+
+class PermissionDenied(RequestError):
+    code = "permission_denied"
+
+
+class RouteNotFound(RequestError):
+    code = "unknown_url"
+
+
+class MethodNotAllowed(RequestError):
+    code = "method_not_allowed"
+
+
+class ModelNotFound(RequestError):
+    code = "model_not_found"
+
+
+class BodyTooLarge(RequestError):
+    code = "request_too_large"
+
+
+class RateLimited(RequestError):
+    code = "rate_limit_exceeded"
+    retryable = True
+
+
+class BudgetExceeded(RequestError):
+    code = "budget_exceeded"
+
+
+class NoArmFits(RequestError):
+    code = "no_arm_fits"
+
+
+class Unavailable(ZoranError):
+    code = "service_unavailable"
+    retryable = True
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+
+
+class NoReplica(Unavailable):
+    code = "no_replica"
+
+
+class DeadlineExceeded(Unavailable):
+    code = "deadline_exceeded"
+
+
+class EngineError(ZoranError):
+    code = "engine_error"
+
+
+class EngineMissing(EngineError):
+    code = "engine_missing"
+
+
+class ModelLoadError(EngineError):
+    code = "model_load_failed"
+
+
+class UpstreamError(EngineError):
+    code = "upstream_error"
+    retryable = True
+
+
+class ProviderBusy(EngineError):
+    code = "provider_busy"
+    retryable = True
+
+
+class ProviderRefused(EngineError):
+    code = "provider_refused"
+
+
+class Unreachable(ZoranError):
+    code = "unreachable"
+    retryable = True

@@ -1,0 +1,137 @@
+"""Frozen messages between actors and gateways. Knows nothing of Ray or HTTP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+ReplicaState = Literal["ready", "draining"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLoad:
+    """What an engine says of itself.
+
+    Attributes:
+        running: Requests being decoded.
+        waiting: Requests queued inside the engine.
+        kv_usage: Share of the KV cache in use, 0..1.
+        ttft_s: Mean time to first token over the last seconds, 0 if nothing ran.
+    """
+
+    running: int = 0
+    waiting: int = 0
+    kv_usage: float = 0.0
+    ttft_s: float = 0.0
+
+    @property
+    def depth(self) -> int:
+        """Requests this replica holds."""
+        return self.running + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """One replica that serves one model at one private address.
+
+    Attributes:
+        replica_id: Unique for the life of the process.
+        model: Public name, for example `local/pocket`.
+        generation: Which deployment of that model it belongs to; a change of settings makes a new one.
+        base_url: Private HTTP address of the engine's own application.
+        secret: Must be sent with every request to `base_url`. Never logged.
+        capacity: Requests the engine runs at once (vLLM's `max_num_seqs`).
+        max_model_len: Context length in tokens.
+        tasks: What the engine can do: `generate`, `embed`, …
+        pids: Processes that make up the replica.
+    """
+
+    replica_id: str
+    model: str
+    generation: str
+    base_url: str
+    secret: str = field(repr=False)
+    capacity: int
+    max_model_len: int
+    tasks: tuple[str, ...]
+    node_id: str = ""
+    pids: tuple[int, ...] = ()
+    state: ReplicaState = "ready"
+    load: ReplicaLoad = ReplicaLoad()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One model the operator asked for, served or still loading.
+
+    Attributes:
+        name: Public name, `local/<name>`.
+        aliases: Other names a caller may use for it.
+        generation: The deployment new requests go to.
+        app: Name of the Serve application that holds its replicas.
+        source: Path or hub id, or `embedded`.
+        description: For people.
+        created: Unix time in seconds.
+        min_replicas: 0 allows scale to zero; a request then wakes the model.
+        queue_limit: Requests that may wait for a replica, per gateway.
+        queue_timeout_s: How long one may wait, in seconds.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    generation: str
+    app: str
+    source: str
+    description: str = ""
+    created: int = 0
+    min_replicas: int = 1
+    queue_limit: int = 64
+    queue_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSnapshot:
+    """All models and replicas at one moment.
+
+    Attributes:
+        epoch: Differs in each life of the registry.
+        version: Grows with every change within one epoch.
+        gateways: Gateways alive.
+    """
+
+    epoch: str = ""
+    version: int = 0
+    gateways: int = 1
+    models: Mapping[str, ModelInfo] = field(default_factory=dict)
+    replicas: tuple[ReplicaInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """One API key as gateways know it: never the key itself.
+
+    Attributes:
+        key_id: Public id, safe to log.
+        digest: SHA-256 of the key, hex.
+        models: Glob patterns of the models it may use; empty means all.
+        requests_per_min: Most requests in any 60 s, None for no limit.
+        tokens_per_min: Most tokens (prompt + completion) in any 60 s, None for no limit.
+        expires: Unix time in seconds, None for never.
+        tenant: Whose memory and caches it shares.
+    """
+
+    key_id: str
+    name: str
+    digest: str = field(repr=False)
+    models: tuple[str, ...] = ()
+    requests_per_min: int | None = None
+    tokens_per_min: int | None = None
+    expires: float | None = None
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySnapshot:
+    """All valid keys. `version` is 0 only while no key was ever created, and differs after every write."""
+
+    version: int = 0
+    keys: tuple[KeyInfo, ...] = ()

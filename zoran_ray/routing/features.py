@@ -1,0 +1,150 @@
+"""What a router sees of a prompt: a short vector of numbers, made in tens of microseconds.
+
+Hashed words and word pairs say what the prompt is about, cues say what kind of work it is. Nothing is
+learned here and nothing is kept, so the vector of a text is the same on every machine and in every version
+of the model that reads it. Knows text, not requests.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Embedder = Callable[[str], NDArray[np.floating]]
+"""Any other way to make a vector of a text; it stands in for the hashed words, the cues stay."""
+
+CUES = (
+    "one",
+    "length",
+    "lines",
+    "digits",
+    "code",
+    "maths",
+    "choices",
+    "asks to write",
+    "asks to explain",
+    "conversation",
+    "not ascii",
+    "structured",
+)
+"""Names of the first entries of every vector, in order; `one` is always 1."""
+
+_HEAD_CHARS = 2000
+_TAIL_CHARS = 1000
+_MOST_WORDS = 256
+_WORD = re.compile(r"[a-zà-öø-ÿ]{2,24}|[0-9]+")
+_CODE = re.compile(
+    r"```|\b(?:def|class|function|return|import|python|javascript|java|sql|regex|bug|compile)\b|[{};]\s*\n",
+    re.I,
+)
+_MATHS = re.compile(
+    r"\\(?:frac|sqrt|sum|int)|[0-9]\s*[-+*/^=]\s*[0-9]"
+    r"|\b(?:solve|prove|equation|integral|probability|how many|percent)\b",
+    re.I,
+)
+_CHOICES = re.compile(r"^\s*\(?[A-D][).:]\s", re.M)
+_WRITE = re.compile(r"\b(?:write|create|generate|compose|draft|implement|design)\b", re.I)
+_EXPLAIN = re.compile(r"\b(?:explain|why|how|describe|compare|analy[sz]e|summari[sz]e|translate)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a request says, as far as routing is concerned.
+
+    Attributes:
+        text: The last user message, or all the input there is.
+        turns: Messages so far.
+        structured: The answer must be JSON or a call of a tool.
+    """
+
+    text: str
+    turns: int = 1
+    structured: bool = False
+
+
+class Features:
+    """Makes vectors of `size` entries: the cues, then hashed words.
+
+    Args:
+        size: Entries of a vector, more than there are cues.
+        embed: Stands in for the hashed words; its vectors are cut or filled up with zeros.
+    """
+
+    def __init__(self, size: int = 64, embed: Embedder | None = None) -> None:
+        if size <= len(CUES):
+            raise ValueError(f"size must be above {len(CUES)}, the number of cues")
+        self.size = size
+        self._embed = embed
+
+    def __call__(self, prompt: Prompt) -> Vector:
+        """float64[size]; the hashed part has length 1 unless the text has no words."""
+        text = prompt.text
+        seen = text if len(text) <= _HEAD_CHARS + _TAIL_CHARS else text[:_HEAD_CHARS] + text[-_TAIL_CHARS:]
+        vector = np.zeros(self.size)
+        vector[: len(CUES)] = _cues(prompt, seen)
+        rest = vector[len(CUES) :]
+        if self._embed is None:
+            _hash_words(seen, rest)
+        else:
+            given = np.asarray(self._embed(text), dtype=np.float64)[: rest.size]
+            rest[: given.size] = given
+        return vector
+
+    def names(self, prompt: Prompt) -> list[str]:
+        """What each entry stands for in this prompt; for explanations."""
+        names = [*CUES, *("" for _ in range(self.size - len(CUES)))]
+        for term in _terms(prompt.text):
+            at, _ = _slot(term, self.size - len(CUES))
+            place = len(CUES) + at
+            names[place] = f"{names[place]}, {term}" if names[place] else term
+        return names
+
+
+def _cues(prompt: Prompt, seen: str) -> list[float]:
+    size = max(1, len(seen))
+    return [
+        1.0,
+        min(1.0, math.log1p(len(prompt.text)) / 10.0),
+        min(1.0, math.log1p(prompt.text.count("\n")) / 5.0),
+        min(1.0, 10.0 * sum(map(seen.count, "0123456789")) / size),
+        float(_CODE.search(seen) is not None),
+        float(_MATHS.search(seen) is not None),
+        float(_CHOICES.search(seen) is not None),
+        float(_WRITE.search(seen) is not None),
+        float(_EXPLAIN.search(seen) is not None),
+        min(1.0, (prompt.turns - 1) / 8.0),
+        0.0 if seen.isascii() else 1.0,
+        float(prompt.structured),
+    ]
+
+
+def _terms(text: str) -> list[str]:
+    words = _WORD.findall(text.lower())[:_MOST_WORDS]
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
+
+
+def _hash_words(text: str, into: Vector) -> None:
+    slots = into.size
+    for term in _terms(text):
+        at, sign = _slot(term, slots)
+        into[at] += sign
+    length = math.sqrt(float(into @ into))
+    if length > 0:
+        into /= length
+
+
+@lru_cache(maxsize=65_536)
+def _slot(term: str, slots: int) -> tuple[int, float]:
+    """Where a term counts and with which sign: collisions then cancel out rather than add up.
+
+    Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, 2009.
+    """
+    value = int.from_bytes(blake2b(term.encode(), digest_size=8).digest(), "little")
+    return (value >> 1) % slots, 1.0 if value & 1 else -1.0

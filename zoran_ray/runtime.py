@@ -1,0 +1,342 @@
+"""A running server: one Ray cluster, its control plane, the gateway and the models. Composition root."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from actors.environment import prepare_environment
+from zoran_ray.access import KeyStore
+from zoran_ray.config import Loaded, model_from_source
+from zoran_ray.control import (
+    ControlServer,
+    Progress,
+    ServerRecord,
+    living,
+    read_record,
+    record_of,
+    remove_record,
+    write_record,
+)
+from zoran_ray.engines.static import is_static
+from zoran_ray.engines.vllm.args import argv
+from zoran_ray.engines.vllm.build import installed_build, require_build
+from zoran_ray.errors import ConfigError, ZoranError
+from zoran_ray.houses import require_own_houses
+from zoran_ray.pocket import card
+from zoran_ray.processes import descendants, end, process_row, require_free, role
+from zoran_ray.settings import ModelSpec
+
+OnProgress = Callable[[str, str], None]
+
+_POLL_S = 0.1
+_READY_S = 60.0
+_LEAVE_S = 15.0
+_LONGEST_RUN_DIR_BYTES = 29
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyInfo:
+    """What to tell a person once requests are answered.
+
+    Attributes:
+        url: Base URL of the endpoint, without `/v1`.
+        models: Public names.
+        needs_key: Whether requests must carry an API key.
+    """
+
+    url: str
+    models: tuple[str, ...]
+    needs_key: bool
+
+
+def serve(loaded: Loaded, on_progress: OnProgress, on_ready: Callable[[ReadyInfo], None]) -> None:
+    """Serve until SIGINT, SIGTERM or `zoran stop`; ends everything it started, nothing else.
+
+    Raises:
+        ZoranError: It could not start; nothing is left running.
+    """
+    asyncio.run(Server(loaded, on_progress).run(on_ready))
+
+
+class Server:
+    """One server of one state directory.
+
+    Args:
+        loaded: What to run with.
+        on_progress: Told stage and detail of the start.
+    """
+
+    def __init__(self, loaded: Loaded, on_progress: OnProgress) -> None:
+        self._loaded = loaded
+        self._settings = loaded.settings
+        self._progress = on_progress
+        self._state_dir = loaded.settings.state_dir
+        self._stop = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._started = 0.0
+        self._run_dir = _folder_for_sockets()
+        self._keeper: Any = None
+        self._telling: asyncio.Task[None] | None = None
+        self._control = ControlServer(
+            self._state_dir,
+            {
+                "status": self._status,
+                "load": self._load,
+                "unload": self._unload,
+                "replicas": self._replicas,
+                "stop": self._end,
+            },
+        )
+
+    @property
+    def url(self) -> str:
+        """Where this server answers, as a client on this machine reaches it."""
+        host = self._settings.server.host
+        reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        return (
+            f"http://[{reachable}]:{self._settings.server.port}"
+            if ":" in reachable
+            else (f"http://{reachable}:{self._settings.server.port}")
+        )
+
+    async def run(self, on_ready: Callable[[ReadyInfo], None]) -> None:
+        """Start, serve, stop."""
+        loop = asyncio.get_running_loop()
+        await self._control.start()
+        try:
+            self._check()
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(signum, self._stop.set)
+            await self._unless_stopped(self._start())
+            if not self._stop.is_set():
+                on_ready(
+                    ReadyInfo(
+                        self.url, tuple(m.public_name for m in self._loaded.models), self._needs_key()
+                    )
+                )
+            await self._stop.wait()
+        finally:
+            self._progress("stopping", self.url)
+            await self._leave()
+            self._stopped.set()
+            await self._control.close()
+
+    # -- start ------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Everything that can be known to fail before a process is started."""
+        self._run_dir.mkdir(mode=0o700)
+        prepare_environment(self._settings, self._run_dir)
+        require_own_houses()
+        self._clean_up_after_a_killed_server()
+        for spec in self._loaded.models:
+            if not is_static(spec):
+                argv(spec, device=require_build().device)
+        server, keys = self._settings.server, self._key_store().snapshot().keys
+        if not server.loopback and not keys:
+            raise ConfigError(
+                f"listening on {server.host} needs an API key: run `zoran keys create NAME` first, "
+                "or serve on 127.0.0.1.",
+                param="server.host",
+            )
+        require_free(server.host, server.port)
+
+    def _clean_up_after_a_killed_server(self) -> None:
+        """We hold the state directory, so whoever is on record is dead; its children may not be."""
+        if record := read_record(self._state_dir):
+            left = [process for each in record.processes if (process := living(each))]
+            end(left)
+            remove_record(self._state_dir)
+
+    async def _start(self) -> None:
+        from actors.cluster import await_control_plane, start_control_plane, start_ray
+
+        self._progress("cluster", "starting Ray")
+        # Ray mostly waits for its processes; Serve takes a second to import.
+        serve_imported = asyncio.get_running_loop().run_in_executor(None, import_module, "serve_apps.app")
+        try:
+            start_ray(self._settings, self._run_dir)
+        except SystemExit:
+            # Ray's own answer to a SIGTERM that comes while it starts.
+            self._stop.set()
+            return
+        await serve_imported
+        # Ray installs handlers of its own.
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
+        self._remember_processes()
+        start_control_plane(self._state_dir)
+        from serve_apps.app import deploy_gateway, start_serve
+        from serve_apps.models import ModelKeeper
+
+        self._progress("cluster", "starting Serve")
+        await asyncio.to_thread(start_serve, self._settings)
+        self._keeper = ModelKeeper(self._settings, _describe_embedded)
+        begun = [(spec, await asyncio.to_thread(self._keeper.begin, spec)) for spec in self._loaded.models]
+        build = installed_build()
+        pin = bool(build and build.device == "cpu") and any(
+            s.pin_cores != "off" for s in self._loaded.models
+        )
+        await asyncio.to_thread(deploy_gateway, self._settings, pin=pin)
+        await asyncio.to_thread(await_control_plane)
+        self._telling = asyncio.create_task(self._keeper.keep_telling())
+        async with asyncio.TaskGroup() as group:
+            for spec, info in begun:
+                group.create_task(self._keeper.bring_up(spec, info, self._progress))
+        await self._until_answering()
+        self._started = time.time()
+        self._remember_processes()
+
+    async def _until_answering(self) -> None:
+        """The endpoint answers through its own front door."""
+        try:
+            async with asyncio.timeout(_READY_S):
+                while not await asyncio.to_thread(_answers, self.url + "/ready"):
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise ZoranError(
+                f"The endpoint {self.url} did not become ready within {_READY_S:g} s."
+            ) from None
+
+    async def _unless_stopped(self, work: Any) -> None:
+        """Do `work`, but give up as soon as somebody asks to stop; its own errors come alone."""
+        task, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+        except BaseExceptionGroup as several:
+            raise next(e for e in _flat(several) if not isinstance(e, asyncio.CancelledError)) from several
+        finally:
+            for each in (task, stop):
+                each.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+    # -- control ----------------------------------------------------------------------------
+
+    async def _status(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "pid": os.getpid(),
+            "uptime_s": time.time() - self._started if self._started else 0.0,
+            "models": await self._running().rows(),
+            "processes": [row for process in descendants() if (row := process_row(process))],
+        }
+
+    async def _load(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        info = await self._running().load(self._spec(args), progress)
+        self._remember_processes()
+        return {"model": info.name, "generation": info.generation}
+
+    async def _unload(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        info = await self._running().unload(str(args.get("model", "")), progress)
+        return {"model": info.name}
+
+    async def _replicas(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """Addresses and secrets of the replicas; the control socket is the owner's alone."""
+        return {"replicas": [asdict(replica) for replica in await self._running().replicas()]}
+
+    async def _end(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        self._stop.set()
+        return {"stopping": True}
+
+    def _running(self) -> Any:
+        if self._keeper is None:
+            raise ZoranError("The server is still starting; try again in a moment.")
+        return self._keeper
+
+    def _spec(self, args: Mapping[str, Any]) -> ModelSpec:
+        """The model that `load` means: a configured one by name, else one made from its source."""
+        name, engine_args = str(args.get("model", "")), dict(args.get("engine_args") or {})
+        for spec in self._loaded.models:
+            if name in (spec.name, spec.public_name):
+                return spec.model_copy(update={"engine_args": {**spec.engine_args, **engine_args}})
+        return model_from_source(name, engine_args, Path.cwd(), Path.home())
+
+    # -- end --------------------------------------------------------------------------------
+
+    async def _leave(self) -> None:
+        """End what was started, in order for a while, then by force."""
+        mine = descendants()
+        if self._telling is not None:
+            self._telling.cancel()
+        if self._keeper is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_LEAVE_S):
+                    await asyncio.to_thread(_shut_serve_down)
+        if mine:
+            from actors.cluster import stop_ray
+
+            stop_ray(self._run_dir)
+        end([process for process in mine if process.is_running()])
+        shutil.rmtree(self._run_dir, ignore_errors=True)
+        remove_record(self._state_dir)
+
+    def _remember_processes(self) -> None:
+        me = record_of(os.getpid(), "serve")
+        assert me is not None
+        known = (record_of(process.pid, role(process)) for process in descendants())
+        write_record(
+            self._state_dir,
+            ServerRecord(me.pid, me.create_time, self.url, self._started, tuple(r for r in known if r)),
+        )
+
+    def _key_store(self) -> KeyStore:
+        return KeyStore(self._state_dir / "keys.sqlite", time.time)
+
+    def _needs_key(self) -> bool:
+        return self._key_store().snapshot().version > 0
+
+
+def _folder_for_sockets() -> Path:
+    """A folder that is not there yet; short, whatever TMPDIR is.
+
+    HAProxy takes socket paths of 97 bytes, and Serve puts a node's id of 56 and a file name below this.
+    """
+    name = f"zoran-{secrets.token_hex(6)}"
+    usual = Path(tempfile.gettempdir(), name)
+    return usual if len(os.fsencode(usual)) <= _LONGEST_RUN_DIR_BYTES else Path("/tmp", name)  # noqa: S108
+
+
+def _shut_serve_down() -> None:
+    from ray import serve as ray_serve
+
+    ray_serve.shutdown()
+
+
+def _describe_embedded() -> str:
+    known = card()
+    worst = min(known.accuracy.values())
+    size = f"{known.parameters / 1e6:.1f} M parameters"
+    return f"Embedded: {known.knows} {size}, at least {100 * worst:.1f} % right on unseen questions."
+
+
+# Not through a proxy that the environment names: the address is this machine's.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _answers(url: str) -> bool:
+    try:
+        with _direct.open(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -1,0 +1,152 @@
+"""Every metric, label and span name there is, in one place. Knows nothing but names.
+
+Ours begin with `zoran_`. Those of OpenTelemetry's GenAI conventions begin with `gen_ai.` and are
+still marked "development", which is why nothing else spells them out. Labels are bounded: a value
+outside its list becomes `other`, and nothing is ever labelled by user, key or session.
+
+Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ (metrics, spans, histogram buckets)
+"""
+
+from http import HTTPStatus
+from typing import Final
+
+from zoran_ray.errors import ZoranError
+
+OTHER: Final = "other"
+
+
+def _codes(kind: type[ZoranError]) -> set[str]:
+    return {kind.code}.union(*map(_codes, kind.__subclasses__()))
+
+
+# Metrics of one gateway, as they appear in the text exposition.
+REQUESTS: Final = "zoran_requests_total"
+REQUEST_DURATION: Final = "zoran_request_duration_seconds"
+TTFT: Final = "zoran_time_to_first_token_seconds"
+TPOT: Final = "zoran_time_per_output_token_seconds"
+OVERHEAD: Final = "zoran_overhead_seconds"
+TOKENS: Final = "zoran_tokens_total"
+INFLIGHT: Final = "zoran_requests_inflight"
+QUEUE_WAITING: Final = "zoran_queue_waiting"
+REJECTED: Final = "zoran_rejected_total"
+RELAY_ERRORS: Final = "zoran_relay_errors_total"
+REPLICA_RETRIES: Final = "zoran_replica_retries_total"
+CLIENT_DISCONNECTS: Final = "zoran_client_disconnects_total"
+RELAYED_BYTES: Final = "zoran_relayed_bytes_total"
+REPLICAS: Final = "zoran_replicas"
+MIN_REPLICAS: Final = "zoran_min_replicas"
+MAP_ENTRIES: Final = "zoran_map_entries"
+# Added where expositions are merged.
+PART_UP: Final = "zoran_exposition_part_up"
+
+METRICS: Final = frozenset(
+    {
+        REQUESTS,
+        REQUEST_DURATION,
+        TTFT,
+        TPOT,
+        OVERHEAD,
+        TOKENS,
+        INFLIGHT,
+        QUEUE_WAITING,
+        REJECTED,
+        RELAY_ERRORS,
+        REPLICA_RETRIES,
+        CLIENT_DISCONNECTS,
+        RELAYED_BYTES,
+        REPLICAS,
+        MIN_REPLICAS,
+        MAP_ENTRIES,
+        PART_UP,
+    }
+)
+
+# Labels.
+ENDPOINT: Final = "endpoint"
+MODEL: Final = "model"
+CODE: Final = "code"
+CLASS: Final = "class"
+KIND: Final = "kind"
+REASON: Final = "reason"
+STATE: Final = "state"
+MAP: Final = "map"
+GATEWAY: Final = "gateway"
+REPLICA: Final = "replica"
+
+ENDPOINTS: Final = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/models",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/files",
+        "/v1/batches",
+        "/tokenize",
+        "/detokenize",
+        "/health",
+        "/ready",
+        "/metrics",
+    }
+)
+STATUS_CODES: Final = frozenset(str(status.value) for status in HTTPStatus) | {"499"}
+"""499 is nginx's word for a client that left before its answer; there is no standard one."""
+ERROR_CODES: Final = frozenset(_codes(ZoranError))
+"""Why a request was refused or its relay failed."""
+TOKEN_KINDS: Final = ("input", "output", "cached")
+REPLICA_STATES: Final = ("ready", "draining")
+
+# Histogram buckets in seconds. Source: OpenTelemetry GenAI metrics, recommended boundaries.
+DURATION_BUCKETS: Final = (
+    *(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
+)
+FIRST_TOKEN_BUCKETS: Final = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)
+PER_TOKEN_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5),
+)
+"""The recommended ones and three below them: a small model makes a token in 2 ms."""
+OVERHEAD_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 0.25, 1.0)
+
+# Attributes of spans (a span is named by its route): an allow-list, so that content cannot slip into one.
+OPERATION_NAME: Final = "gen_ai.operation.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+SERVER_TTFT: Final = "gen_ai.server.time_to_first_token"
+SERVER_DURATION: Final = "gen_ai.server.request.duration"
+HTTP_ROUTE: Final = "http.route"
+HTTP_STATUS: Final = "http.response.status_code"
+ERROR_TYPE: Final = "error.type"
+REQUEST_ID: Final = "zoran.request_id"
+REPLICA_ID: Final = "zoran.replica_id"
+
+SPAN_ATTRIBUTES: Final = frozenset(
+    {
+        OPERATION_NAME,
+        REQUEST_MODEL,
+        INPUT_TOKENS,
+        OUTPUT_TOKENS,
+        CACHED_TOKENS,
+        SERVER_TTFT,
+        SERVER_DURATION,
+        HTTP_ROUTE,
+        HTTP_STATUS,
+        ERROR_TYPE,
+        REQUEST_ID,
+        REPLICA_ID,
+    }
+)
+
+OPERATIONS: Final = {
+    "/v1/chat/completions": "chat",
+    "/v1/messages": "chat",
+    "/v1/responses": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/embeddings": "embeddings",
+}
+"""`gen_ai.operation.name` of each endpoint that has one."""
