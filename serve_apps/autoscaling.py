@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serve_apps.cluster_gpus import ClusterGpus
+from serve_apps.cluster_gpus import ClusterGpus, GpuCount
 from serve_apps.scaling import ReplicaSignals, ScalingState, Signals, desired_replicas
 from zoran_ray.settings import ScalingSettings
 
@@ -78,7 +78,7 @@ class GpuAwarePolicy:
         return count, {_STATE: state}
 
     def _signals(self, context: Context) -> Signals:
-        free, bringable = self._count_gpus()
+        gpus = self._gpus.count() if self._gpus_per_replica > 0 else GpuCount()
         reported = context.raw_metrics or {}
         return Signals(
             current=context.current_num_replicas,
@@ -91,16 +91,10 @@ class GpuAwarePolicy:
             ongoing_requests=context.total_num_requests,
             capacity=self._capacity,
             gpus_per_replica=self._gpus_per_replica,
-            free_gpus=free,
-            bringable_gpus=bringable,
+            alive_gpus=gpus.alive,
+            free_gpus=gpus.free,
+            bringable_gpus=max(0.0, (self._max_cluster_gpus or 0.0) - gpus.alive),
         )
-
-    def _count_gpus(self) -> tuple[float, float]:
-        """GPUs that are free, and GPUs that could be brought."""
-        if self._gpus_per_replica <= 0:
-            return 0.0, 0.0
-        gpus = self._gpus.count()
-        return gpus.free, max(0.0, (self._max_cluster_gpus or 0.0) - gpus.alive)
 
 
 def _latest(series: Sequence[Any] | None) -> float:

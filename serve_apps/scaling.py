@@ -45,7 +45,9 @@ class Signals:
         ongoing_requests: Requests Serve itself sees, queued or running.
         capacity: Requests one replica runs at once, None if not known.
         gpus_per_replica: 0 for an engine without GPUs.
-        free_gpus: GPUs nobody has reserved.
+        alive_gpus: GPUs of the nodes that are alive.
+        free_gpus: Those nobody has reserved. Counted now and then, so it may still hold the GPU of a
+            replica that has begun to run since.
         bringable_gpus: GPUs of nodes that a cluster autoscaler could add.
     """
 
@@ -56,6 +58,7 @@ class Signals:
     ongoing_requests: float = 0.0
     capacity: int | None = None
     gpus_per_replica: float = 0.0
+    alive_gpus: float = 0.0
     free_gpus: float = 0.0
     bringable_gpus: float = 0.0
 
@@ -137,8 +140,10 @@ def _affordable(signals: Signals, spec: ScalingSettings, target: int) -> int:
     """Replicas the GPUs allow. Those asked for already stay, whether they have theirs yet or not."""
     if signals.gpus_per_replica <= 0:
         return spec.max_replicas
-    gpus = _known(signals.free_gpus) + _known(signals.bringable_gpus)
-    return max(target, signals.current + math.floor(gpus / signals.gpus_per_replica + _ROUNDING))
+    bringable, each = _known(signals.bringable_gpus), signals.gpus_per_replica
+    unused = math.floor((_known(signals.free_gpus) + bringable) / each + _ROUNDING)
+    whole = math.floor((_known(signals.alive_gpus) + bringable) / each + _ROUNDING)
+    return max(target, min(signals.current + unused, whole))
 
 
 def _idle(signals: Signals) -> bool:

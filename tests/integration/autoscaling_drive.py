@@ -158,7 +158,7 @@ def cluster() -> Iterator[None]:
     node = {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": memory}, "node_config": {}}
     gpus = GpuCluster(
         head_resources={"CPU": 2, "object_store_memory": memory},
-        worker_node_types={"gpu": {**node, "min_workers": 0, "max_workers": MOST_GPUS + 1}},
+        worker_node_types={"gpu": {**node, "min_workers": 0, "max_workers": MOST_GPUS}},
     )
     try:
         gpus.start()
@@ -176,15 +176,18 @@ def until(what: str, holds: Callable[[], bool]) -> None:
 
 
 class Watch:
-    """Writes down every change of the number of running replicas."""
+    """Writes down every change of the number of running replicas, and the most that were asked for."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.most = 0
 
     def reached(self, count: int) -> bool:
         app = serve.status().applications.get("app")
         deployment = app.deployments.get("Engine") if app else None
-        running = deployment.replica_states.get("RUNNING", 0) if deployment else 0
+        states = deployment.replica_states if deployment else {}
+        running = states.get("RUNNING", 0)
+        self.most = max(self.most, running + states.get("STARTING", 0))
         if self.seen[-1:] != [running]:
             self.seen.append(running)
             print(f"{time.monotonic():.1f} s: {running} replicas", file=sys.stderr, flush=True)
@@ -219,7 +222,7 @@ def drive(watch: Watch) -> dict[str, Any]:
     watch.stays(0, 7)
     answer = handle.remote().result(timeout_s=DEADLINE_S)
     until("a request has brought one back", lambda: watch.reached(1))
-    return {"seen": watch.seen, "answer": answer, "gpus": ray.cluster_resources().get("GPU")}
+    return {"seen": watch.seen, "most": watch.most, "answer": answer}
 
 
 if __name__ == "__main__":

@@ -103,7 +103,15 @@ def test_replicas_that_are_starting_are_not_asked_for_twice() -> None:
 )
 def test_up_to_what_gpus_allow(free: float, bringable: float, each: float, expected: int) -> None:
     gpus = {"free_gpus": free, "bringable_gpus": bringable, "gpus_per_replica": each}
-    assert decide(signals(2, BUSY, **gpus)) == expected
+    assert decide(signals(2, BUSY, alive_gpus=99, **gpus)) == expected
+
+
+@pytest.mark.parametrize(("bringable", "expected"), [(0, 2), (1, 3)])
+def test_a_gpu_counted_as_free_before_its_replica_ran_is_not_given_twice(
+    bringable: float, expected: int
+) -> None:
+    gpus = {"alive_gpus": 2, "free_gpus": 1, "bringable_gpus": bringable}
+    assert decide(signals(2, BUSY, gpus_per_replica=1, **gpus)) == expected
 
 
 def test_a_lack_of_gpus_takes_no_replica_away() -> None:
@@ -208,6 +216,7 @@ def any_signals(draw: st.DrawFn, value: st.SearchStrategy[float] = anything) -> 
         ongoing_requests=draw(value),
         capacity=draw(st.none() | st.integers(1, 300)),
         gpus_per_replica=draw(st.sampled_from([0.0, 0.25, 1.0, 8.0])),
+        alive_gpus=draw(anything),
         free_gpus=draw(anything),
         bringable_gpus=draw(anything),
     )
@@ -228,8 +237,12 @@ def test_within_bounds_deterministic_and_one_step_down(
 @given(any_signals(), specs, states)
 def test_never_above_what_gpus_allow(signals: Signals, spec: ScalingSettings, state: ScalingState) -> None:
     assume(signals.gpus_per_replica > 0)
-    gpus = sum(g for g in (signals.free_gpus, signals.bringable_gpus) if 0 <= g < math.inf)
-    allowed = signals.current + gpus / signals.gpus_per_replica + 1e-6
+    alive, free, bringable = (
+        gpus if 0 <= gpus < math.inf else 0.0
+        for gpus in (signals.alive_gpus, signals.free_gpus, signals.bringable_gpus)
+    )
+    each = signals.gpus_per_replica
+    allowed = min(signals.current + (free + bringable) / each, (alive + bringable) / each) + 1e-6
     asked_before = max(signals.target, spec.min_replicas, 1)
     assert decide(signals, spec, state) <= max(asked_before, allowed)
 
