@@ -6,7 +6,8 @@ from typing import Any
 
 import psutil
 
-from actors.names import ACCESS, NAMESPACE, REGISTRY
+from actors.names import ACCESS, NAMESPACE, REGISTRY, RESONATOR
+from zoran_ray.access import Budget
 from zoran_ray.settings import Settings
 
 _LEAST_LOGICAL_CPUS = 4
@@ -41,7 +42,7 @@ def start_ray(settings: Settings, run_dir: Path) -> None:
     )
 
 
-def start_control_plane(state_dir: Path) -> None:
+def start_control_plane(settings: Settings) -> None:
     """Start the named actors on the head node without waiting for them.
 
     Ray restarts them for as long as this driver lives.
@@ -50,6 +51,7 @@ def start_control_plane(state_dir: Path) -> None:
 
     from actors.access import AccessAuthority
     from actors.registry import ReplicaRegistry
+    from actors.resonator import ResonatorActor
 
     def options(name: str) -> dict[str, Any]:
         return {
@@ -62,15 +64,19 @@ def start_control_plane(state_dir: Path) -> None:
         }
 
     registry = ray.remote(ReplicaRegistry).options(**options(REGISTRY)).remote()
-    access = ray.remote(AccessAuthority).options(**options(ACCESS)).remote(state_dir / "keys.sqlite")
-    _kept.extend((registry, access))
+    authority = ray.remote(AccessAuthority).options(**options(ACCESS))
+    budget = Budget.of_usd(settings.budget.usd_per_day, settings.budget.usd_per_request)
+    access = authority.remote(settings.state_dir / "keys.sqlite", budget)
+    router = ray.remote(ResonatorActor).options(**options(RESONATOR))
+    resonator = router.remote(settings.state_dir, settings.routing)
+    _kept.extend((registry, access, resonator))
 
 
 def await_control_plane() -> None:
-    """Return once every named actor answers."""
+    """Return once every named actor answers that a request may need; routing can do without for a moment."""
     import ray
 
-    registry, access = _kept
+    registry, access, _ = _kept
     ray.get([registry.fleet.remote(), access.keys.remote()], timeout=_START_S)
 
 

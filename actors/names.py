@@ -9,6 +9,7 @@ from ray.actor import ActorHandle
 NAMESPACE = "zoran"
 REGISTRY = "registry"
 ACCESS = "access"
+RESONATOR = "resonator"
 
 _CALL_S = 5.0
 

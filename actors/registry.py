@@ -1,5 +1,8 @@
 """Who serves which model where, with what load; published to gateways as immutable snapshots.
 
+The catalogue (what may be asked for, what it costs) is passed on in the same manner, but by itself: the
+fleet changes four times a second and is sent each time, the catalogue with an edit.
+
 Holds nothing durable: after a restart replicas and the operator's process tell it everything again
 within a heartbeat. A plain class; `actors.start` gives it a mailbox.
 """
@@ -12,7 +15,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from zoran_ray.messages import FleetSnapshot, ModelInfo, ReplicaInfo
+from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, ModelInfo, ReplicaInfo
+from zoran_ray.settings import ModelsFile
 
 log = logging.getLogger("zoran.registry")
 
@@ -44,6 +48,8 @@ class ReplicaRegistry:
         self._failures: dict[tuple[str, str], Exception] = {}
         self._lifelines: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._catalogue: CatalogueSnapshot | None = None
+        self._catalogue_changed = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
     # -- the operator's process -------------------------------------------------------------
@@ -54,6 +60,15 @@ class ReplicaRegistry:
         if models != self._models:
             self._models = dict(models)
             self._publish()
+
+    async def put_catalogue(self, file: ModelsFile) -> None:
+        """Declare what may be asked for; sent again and again, so that a restart forgets nothing."""
+        known = self._catalogue
+        if known is None or file != known.file:
+            version = known.version + 1 if known else 1
+            self._catalogue = CatalogueSnapshot(self._epoch, version, file)
+            self._catalogue_changed.set()
+            self._catalogue_changed = asyncio.Event()
 
     async def failure(self, model: str, generation: str) -> Exception | None:
         """Why this deployment could not load, if a replica of it said so."""
@@ -101,6 +116,14 @@ class ReplicaRegistry:
             return None
         return self.snapshot()
 
+    async def watch_catalogue(self, epoch: str, version: int, timeout_s: float) -> CatalogueSnapshot | None:
+        """The catalogue once there is another than the given one, or None after `timeout_s`."""
+        if not self._is_news(epoch, version):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._catalogue_changed.wait()
+        return self._catalogue if self._is_news(epoch, version) else None
+
     async def fleet(self) -> FleetSnapshot:
         """The state now."""
         return self.snapshot()
@@ -129,6 +152,10 @@ class ReplicaRegistry:
         return {name: text for name, (_, text) in self._gateways.items()}
 
     # -- inside -----------------------------------------------------------------------------
+
+    def _is_news(self, epoch: str, version: int) -> bool:
+        known = self._catalogue
+        return known is not None and (known.epoch, known.version) != (epoch, version)
 
     def _publish(self) -> None:
         self._version += 1

@@ -26,6 +26,13 @@ def start_serve(settings: Settings) -> None:
     )
 
 
+def shut_serve_down() -> None:
+    """End Serve with all its applications; waits until they are gone."""
+    from ray import serve
+
+    serve.shutdown()
+
+
 def deploy_gateway(settings: Settings, *, pin: bool) -> None:
     """Deploy the gateway without waiting for it."""
     app = gateway_app(settings, open_without_keys=settings.server.loopback, pin_to_rest=pin)

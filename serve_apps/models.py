@@ -1,22 +1,25 @@
 """Which models are served: loads, replaces and unloads them while requests run.
 
 A change of settings never touches running replicas: a new generation is brought up beside the old one,
-new requests go to it once it is ready, and the old one drains.
+new requests go to it once it is ready, and the old one drains. What a model costs and can do is no such
+setting: that is told to callers anew as soon as the models file says it.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.names import call_registry
 from serve_apps.app import delete_app, deploy_model, describe
+from zoran_ray.engines.offering import described, left_alone, offer_row, offered, runs_alike
 from zoran_ray.engines.static import is_static, probe
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, ModelNotFound
 from zoran_ray.messages import FleetSnapshot, ModelInfo, ReplicaInfo
-from zoran_ray.settings import ModelSpec, Settings
+from zoran_ray.pocket import card
+from zoran_ray.settings import ModelsFile, ModelSpec, Settings
 
 log = logging.getLogger("zoran.models")
 
@@ -38,32 +41,51 @@ class ModelKeeper:
     Args:
         settings: Where the cluster is.
         describe_embedded: One line about the embedded model.
+        file: What is said of models, and the arms; nothing if not given.
     """
 
-    def __init__(self, settings: Settings, describe_embedded: Callable[[], str]) -> None:
+    def __init__(
+        self, settings: Settings, describe_embedded: Callable[[], str], file: ModelsFile | None = None
+    ) -> None:
         self._settings = settings
         self._describe_embedded = describe_embedded
+        self._file = file or ModelsFile.model_construct()
         self._served: dict[str, _Served] = {}
         self._busy: set[str] = set()
 
     def begin(self, spec: ModelSpec) -> ModelInfo:
         """Deploy a model's next generation; where there is none yet, requests for it may wait already."""
-        text = self._describe_embedded() if spec.source == "embedded" else ""
-        info = describe(spec, text)
+        served = self._as_told(spec, describe(spec, ""))
         if not is_static(spec):
-            deploy_model(spec, info, self._settings)
-        self._served.setdefault(info.name, _Served(spec, info))
-        return info
+            deploy_model(spec, served.info, self._settings)
+        self._served.setdefault(served.info.name, served)
+        return served.info
+
+    def follow(self, file: ModelsFile) -> tuple[str, ...]:
+        """Offer models and arms as this file says from now on; how models run is left as it is.
+
+        Returns:
+            Models that run, or do not, as the file said before, by bare name.
+        """
+        before, self._file = self._file, file
+        # In place: a model that is begun meanwhile, in a thread, must not get lost.
+        for name, each in list(self._served.items()):
+            self._served[name] = self._as_told(each.spec, each.info)
+        return left_alone(before, file, [each.spec for each in self._served.values()])
 
     async def load(self, spec: ModelSpec, progress: OnProgress) -> ModelInfo:
         """Serve this model, replacing an earlier generation without cutting a stream.
 
         Raises:
-            InvalidRequest: It is being loaded or unloaded already.
+            InvalidRequest: It is being loaded or unloaded already, or an arm has its name.
             ModelLoadError: It cannot be loaded; what was served before still is.
         """
+        if any(arm.name == spec.name for arm in self._file.arms):
+            raise InvalidRequest(
+                f"'{spec.name}' is the name of an arm; give the model another.", param="name"
+            )
         served = self._served.get(spec.public_name)
-        if served and served.spec == spec:
+        if served and runs_alike(served.spec, spec):
             progress("ready", f"{spec.public_name} is served with these settings already")
             return served.info
         with self._alone(spec.public_name):
@@ -80,16 +102,16 @@ class ModelKeeper:
         try:
             await self._until_ready(spec, info)
         except BaseException:
-            if self._served.get(info.name) == _Served(spec, info):
+            if (begun := self._served.get(info.name)) and begun.info.generation == info.generation:
                 del self._served[info.name]
             self._remove(spec, info)
             with contextlib.suppress(Exception):
                 await self.tell()
             raise
         before = self._served.get(info.name)
-        self._served[info.name] = _Served(spec, info)
+        self._served[info.name] = self._as_told(spec, info)
         await self.tell()
-        if before and before.info != info:
+        if before and before.info.generation != info.generation:
             progress("draining", f"the previous generation of {info.name}")
             self._remove(before.spec, before.info)
         progress("ready", info.name)
@@ -115,9 +137,14 @@ class ModelKeeper:
     async def tell(self) -> None:
         """Repeat to the registry what is to be served, and that static replicas are there."""
         await call_registry("put_models", {name: served.info for name, served in self._served.items()})
+        await call_registry("put_catalogue", self.catalogue())
         for served in list(self._served.values()):
             if is_static(served.spec) and (info := await probe(served.spec, served.info.generation)):
                 await call_registry("heartbeat", info)
+
+    def catalogue(self) -> ModelsFile:
+        """What may be asked for now; holds no secret."""
+        return offered(self._file, (served.spec for served in self._served.values()))
 
     async def keep_telling(self) -> None:
         """`tell` once a second until cancelled, so that a restarted registry learns everything again."""
@@ -135,6 +162,12 @@ class ModelKeeper:
         """One row for each model, for people and `--json`."""
         replicas = await self.replicas()
         return [_row(served, replicas) for served in self._served.values()]
+
+    def _as_told(self, spec: ModelSpec, info: ModelInfo) -> _Served:
+        """A model with what the file says of it now."""
+        spec = described(spec, self._file)
+        text = self._describe_embedded() if spec.source == "embedded" else ""
+        return _Served(spec, replace(info, description=spec.description or text))
 
     def _remove(self, spec: ModelSpec, info: ModelInfo) -> None:
         if not is_static(spec):
@@ -185,16 +218,23 @@ class ModelKeeper:
             self._busy.discard(name)
 
 
+def describe_embedded() -> str:
+    """What the embedded model is, from its card."""
+    known = card()
+    worst = min(known.accuracy.values())
+    size = f"{known.parameters / 1e6:.1f} M parameters"
+    return f"Embedded: {known.knows} {size}, at least {100 * worst:.1f} % right on unseen questions."
+
+
 def _row(served: _Served, replicas: tuple[ReplicaInfo, ...]) -> dict[str, Any]:
     own = [r for r in replicas if r.model == served.info.name]
     ready = sum(r.state == "ready" and r.generation == served.info.generation for r in own)
     idle = "scaled to zero" if served.spec.scaling.min_replicas == 0 else "loading"
-    return {
+    return offer_row(served.spec) | {
         "name": served.info.name,
         "state": "ready" if ready else idle,
         "replicas": len(own),
         "running": sum(r.load.running for r in own),
         "waiting": sum(r.load.waiting for r in own),
-        "source": served.spec.source,
         "description": served.info.description,
     }

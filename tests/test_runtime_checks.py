@@ -133,6 +133,13 @@ def test_an_argument_the_replica_decides(start):
     refused(start(**flags), ConfigError, "engine_args.port", "set by zoran itself")
 
 
+def test_arms_alone_need_no_engine(start, packages, tmp_path):
+    packages.clear()
+    arm = "{name: ollama/x, provider: ollama, upstream: x, context_tokens: 9, data_goes: local}"
+    (tmp_path / "m.yaml").write_text(f"arms: [{arm}]")
+    refused(start(models_file="m.yaml"), ConfigError, "server.port", "cannot listen")
+
+
 def test_no_engine(start, packages):
     packages.clear()
     refused(start(), EngineMissing, None, "make setup")

@@ -10,6 +10,7 @@
     │   ├── RouteNotFound          404
     │   ├── MethodNotAllowed       405
     │   ├── ModelNotFound          404 model_not_found
+    │   ├── UnknownRequest         404, a score for a request that nobody here remembers
     │   ├── BodyTooLarge           413
     │   ├── RateLimited            429, retry later
     │   ├── BudgetExceeded         402, a key's or the deployment's money is spent
@@ -63,6 +64,14 @@ def _rebuild(
     return kind(message, param=param, retry_after_s=retry_after_s)
 
 
+def plain(error: ZoranError) -> ZoranError:
+    """The same error without what carried it here: Ray's wrapper has the actor's stack in its text."""
+    for kind in type(error).__mro__:
+        if kind.__module__ == __name__:
+            return _rebuild(kind, error.message, error.param, error.retry_after_s)
+    return error
+
+
 class ConfigError(ZoranError):
     code = "config_error"
 
@@ -97,6 +106,10 @@ class MethodNotAllowed(RequestError):
 
 class ModelNotFound(RequestError):
     code = "model_not_found"
+
+
+class UnknownRequest(RequestError):
+    code = "unknown_request"
 
 
 class BodyTooLarge(RequestError):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from zoran_ray.settings import ModelsFile
+
 ReplicaState = Literal["ready", "draining"]
 
 
@@ -106,6 +108,22 @@ class FleetSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogueSnapshot:
+    """What may be asked for and what it costs, at one moment. Holds no secret.
+
+    Attributes:
+        epoch: As in `FleetSnapshot`.
+        version: Grows with every change within one epoch.
+        file: The models that are served now and all arms; checked once by whoever read it, so a fallback
+            may name a model that is not served any more.
+    """
+
+    epoch: str
+    version: int
+    file: ModelsFile
+
+
+@dataclass(frozen=True, slots=True)
 class KeyInfo:
     """One API key as gateways know it: never the key itself.
 
@@ -117,6 +135,8 @@ class KeyInfo:
         tokens_per_min: Most tokens (prompt + completion) in any 60 s, None for no limit.
         expires: Unix time in seconds, None for never.
         tenant: Whose memory and caches it shares.
+        usd_per_day: Most USD in one UTC day, None for no limit.
+        usd_per_request: Most USD that one request may cost, None for no limit.
     """
 
     key_id: str
@@ -127,6 +147,8 @@ class KeyInfo:
     tokens_per_min: int | None = None
     expires: float | None = None
     tenant: str = ""
+    usd_per_day: float | None = None
+    usd_per_request: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

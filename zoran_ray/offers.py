@@ -17,6 +17,9 @@ Provider = Literal["openai", "anthropic", "mistral", "gemini", "ollama", "vllm",
 UsdPerMillion = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Whereabouts = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
+AUTO = "zoran/auto"
+"""The model that stands for whichever suits a request best."""
+
 KEY_VARIABLES: dict[Provider, str] = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",

@@ -18,7 +18,7 @@ from typing import Any
 
 from actors.environment import prepare_environment
 from zoran_ray.access import KeyStore
-from zoran_ray.config import Loaded, model_from_source
+from zoran_ray.config import Loaded, home_dir, model_from_source
 from zoran_ray.control import (
     ControlServer,
     Progress,
@@ -29,14 +29,15 @@ from zoran_ray.control import (
     remove_record,
     write_record,
 )
+from zoran_ray.engines.catalogue_file import CatalogueFile
+from zoran_ray.engines.reachable import arm_rows
 from zoran_ray.engines.static import is_static
 from zoran_ray.engines.vllm.args import argv
 from zoran_ray.engines.vllm.build import installed_build, require_build
 from zoran_ray.errors import ConfigError, ZoranError
 from zoran_ray.houses import require_own_houses
-from zoran_ray.pocket import card
 from zoran_ray.processes import descendants, end, process_row, require_free, role
-from zoran_ray.settings import ModelSpec
+from zoran_ray.settings import ModelsFile, ModelSpec
 
 OnProgress = Callable[[str, str], None]
 
@@ -52,7 +53,7 @@ class ReadyInfo:
 
     Attributes:
         url: Base URL of the endpoint, without `/v1`.
-        models: Public names.
+        models: Public names, those of arms after those of models.
         needs_key: Whether requests must carry an API key.
     """
 
@@ -88,11 +89,14 @@ class Server:
         self._started = 0.0
         self._run_dir = _folder_for_sockets()
         self._keeper: Any = None
-        self._telling: asyncio.Task[None] | None = None
+        self._file: CatalogueFile | None = None
+        self._edits: Any = None
+        self._chores: list[asyncio.Task[None]] = []
         self._control = ControlServer(
             self._state_dir,
             {
                 "status": self._status,
+                "models": self._models,
                 "load": self._load,
                 "unload": self._unload,
                 "replicas": self._replicas,
@@ -103,13 +107,14 @@ class Server:
     @property
     def url(self) -> str:
         """Where this server answers, as a client on this machine reaches it."""
-        host = self._settings.server.host
+        host, port = self._settings.server.host, self._settings.server.port
         reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
-        return (
-            f"http://[{reachable}]:{self._settings.server.port}"
-            if ":" in reachable
-            else (f"http://{reachable}:{self._settings.server.port}")
-        )
+        return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+    @property
+    def _catalogue(self) -> ModelsFile:
+        """What the models file says now, or said when it was last right."""
+        return self._file.current.file if self._file else self._loaded.catalogue
 
     async def run(self, on_ready: Callable[[ReadyInfo], None]) -> None:
         """Start, serve, stop."""
@@ -121,11 +126,8 @@ class Server:
                 loop.add_signal_handler(signum, self._stop.set)
             await self._unless_stopped(self._start())
             if not self._stop.is_set():
-                on_ready(
-                    ReadyInfo(
-                        self.url, tuple(m.public_name for m in self._loaded.models), self._needs_key()
-                    )
-                )
+                names = tuple(offer.public_name for offer in self._catalogue.offers)
+                on_ready(ReadyInfo(self.url, names, self._needs_key()))
             await self._stop.wait()
         finally:
             self._progress("stopping", self.url)
@@ -140,6 +142,8 @@ class Server:
         self._run_dir.mkdir(mode=0o700)
         prepare_environment(self._settings, self._run_dir)
         require_own_houses()
+        if path := self._loaded.catalogue_path:
+            self._file = CatalogueFile(path, home_dir(os.environ))
         self._clean_up_after_a_killed_server()
         for spec in self._loaded.models:
             if not is_static(spec):
@@ -177,13 +181,14 @@ class Server:
         for signum in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
         self._remember_processes()
-        start_control_plane(self._state_dir)
+        start_control_plane(self._settings)
         from serve_apps.app import deploy_gateway, start_serve
-        from serve_apps.models import ModelKeeper
+        from serve_apps.edits import CatalogueEdits
+        from serve_apps.models import ModelKeeper, describe_embedded
 
         self._progress("cluster", "starting Serve")
         await asyncio.to_thread(start_serve, self._settings)
-        self._keeper = ModelKeeper(self._settings, _describe_embedded)
+        self._keeper = ModelKeeper(self._settings, describe_embedded, self._catalogue)
         begun = [(spec, await asyncio.to_thread(self._keeper.begin, spec)) for spec in self._loaded.models]
         build = installed_build()
         pin = bool(build and build.device == "cpu") and any(
@@ -191,7 +196,10 @@ class Server:
         )
         await asyncio.to_thread(deploy_gateway, self._settings, pin=pin)
         await asyncio.to_thread(await_control_plane)
-        self._telling = asyncio.create_task(self._keeper.keep_telling())
+        self._chores.append(asyncio.create_task(self._keeper.keep_telling()))
+        if self._file is not None:
+            self._edits = CatalogueEdits(self._file, self._keeper.follow, self._progress)
+            self._chores.append(asyncio.create_task(self._edits.run()))
         async with asyncio.TaskGroup() as group:
             for spec, info in begun:
                 group.create_task(self._keeper.bring_up(spec, info, self._progress))
@@ -232,7 +240,17 @@ class Server:
             "pid": os.getpid(),
             "uptime_s": time.time() - self._started if self._started else 0.0,
             "models": await self._running().rows(),
+            "models_file": self._edits.status() if self._edits else None,
             "processes": [row for process in descendants() if (row := process_row(process))],
+        }
+
+    async def _models(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """What can be asked for, and which arms can be reached from here."""
+        keeper = self._running()
+        return {
+            "models": await keeper.rows(),
+            "arms": await arm_rows(keeper.catalogue().arms, os.environ),
+            "models_file": self._edits.status() if self._edits else None,
         }
 
     async def _load(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -260,7 +278,7 @@ class Server:
     def _spec(self, args: Mapping[str, Any]) -> ModelSpec:
         """The model that `load` means: a configured one by name, else one made from its source."""
         name, engine_args = str(args.get("model", "")), dict(args.get("engine_args") or {})
-        for spec in self._loaded.models:
+        for spec in self._catalogue.models:
             if name in (spec.name, spec.public_name):
                 return spec.model_copy(update={"engine_args": {**spec.engine_args, **engine_args}})
         return model_from_source(name, engine_args, Path.cwd(), Path.home())
@@ -270,12 +288,14 @@ class Server:
     async def _leave(self) -> None:
         """End what was started, in order for a while, then by force."""
         mine = descendants()
-        if self._telling is not None:
-            self._telling.cancel()
+        for chore in self._chores:
+            chore.cancel()
         if self._keeper is not None:
+            from serve_apps.app import shut_serve_down
+
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_LEAVE_S):
-                    await asyncio.to_thread(_shut_serve_down)
+                    await asyncio.to_thread(shut_serve_down)
         if mine:
             from actors.cluster import stop_ray
 
@@ -308,19 +328,6 @@ def _folder_for_sockets() -> Path:
     name = f"zoran-{secrets.token_hex(6)}"
     usual = Path(tempfile.gettempdir(), name)
     return usual if len(os.fsencode(usual)) <= _LONGEST_RUN_DIR_BYTES else Path("/tmp", name)  # noqa: S108
-
-
-def _shut_serve_down() -> None:
-    from ray import serve as ray_serve
-
-    ray_serve.shutdown()
-
-
-def _describe_embedded() -> str:
-    known = card()
-    worst = min(known.accuracy.values())
-    size = f"{known.parameters / 1e6:.1f} M parameters"
-    return f"Embedded: {known.knows} {size}, at least {100 * worst:.1f} % right on unseen questions."
 
 
 # Not through a proxy that the environment names: the address is this machine's.

@@ -131,6 +131,46 @@ class ClusterSettings(Frozen):
     """Shared memory of a local cluster's object store. Tokens never pass through it."""
 
 
+class BudgetSettings(Frozen):
+    """What all callers together may spend at providers; each key may have a budget of its own besides."""
+
+    usd_per_day: float | None = Field(default=None, ge=0, le=100_000_000, allow_inf_nan=False)
+    """Most USD in one UTC day; unset: no limit."""
+    usd_per_request: float | None = Field(default=None, ge=0, le=100_000_000, allow_inf_nan=False)
+    """Most USD that one request may cost; unset: no limit."""
+
+
+class RoutingSettings(Frozen):
+    """How `zoran/auto` chooses among models, and when it doubts itself."""
+
+    budget_usd_per_request: float | None = Field(default=None, gt=0, le=1_000_000, allow_inf_nan=False)
+    """USD that a request routed by `zoran/auto` may cost on average; unset: quality is all that counts."""
+    exploration: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    """How much of its doubt the router acts on: 0 never tries what looks worse, 1 is Thompson sampling."""
+    size: int = Field(default=64, ge=16, le=1024)
+    """Numbers in the vector of a prompt. A change makes the router begin anew."""
+    remembered: float = Field(default=2000.0, ge=50, le=1_000_000, allow_inf_nan=False)
+    """Scores of a model after which an old one counts 1/e."""
+    switch_cost: float = Field(default=0.05, ge=0, le=1, allow_inf_nan=False)
+    """Score (0..1) that another model must promise more before a conversation changes its model."""
+    scores_per_key: float = Field(default=20.0, ge=1, le=1_000_000, allow_inf_nan=False)
+    """Scores of one key that count in an hour beside those of others; more only as others give theirs."""
+    most_moved: float = Field(default=0.1, gt=0, le=1, allow_inf_nan=False)
+    """Furthest that one key's scores may move a model's expected score (0..1) in an hour, beside others."""
+    guard_threshold: float = Field(default=0.70, gt=0, lt=1, allow_inf_nan=False)
+    """Stability (0..1) below which the router returns to its last good state."""
+    guard_hysteresis: float = Field(default=0.05, gt=0, le=1, allow_inf_nan=False)
+    """How far above the threshold a state must be to be kept as good."""
+    guard_cooldown: int = Field(default=200, ge=1, le=1_000_000)
+    """Requests after a rollback in which there is no other, and in which less is tried."""
+
+    @model_validator(mode="after")
+    def _can_be_good(self) -> "RoutingSettings":
+        if self.guard_threshold + self.guard_hysteresis > 1:
+            raise ValueError("guard_threshold and guard_hysteresis together are above 1: no state is good")
+        return self
+
+
 class Settings(Frozen):
     """Everything `zoran serve` needs to know."""
 
@@ -138,6 +178,8 @@ class Settings(Frozen):
     """Keys and everything else durable. One running server each."""
     server: ServerSettings = ServerSettings()
     cluster: ClusterSettings = ClusterSettings()
+    budget: BudgetSettings = BudgetSettings()
+    routing: RoutingSettings = RoutingSettings()
     log: LogSettings = LogSettings()
     models_file: Path | None = None
     """YAML with a list `models`; unset: the embedded model."""

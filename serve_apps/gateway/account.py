@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from serve_apps.gateway.outgoing import Outgoing
+from zoran_ray.access.money import usd
 from zoran_ray.errors import RequestError, UpstreamError, ZoranError
 from zoran_ray.telemetry import Outcome
 from zoran_ray.wire import Endpoint, Usage
@@ -15,10 +16,14 @@ class Account:
     """Filled in along the path of one request.
 
     Attributes:
-        model: Public name, empty until the body has named a known one.
+        model: Public name of whoever is asked, empty until that is known.
         usage: What the engine counted; for a stream cut short, its events stand for its tokens.
+        answer: A whole answer's JSON.
         overhead_s: Seconds until the engine was asked, None if it never was.
-        tries: Replicas asked.
+        tries: Replicas and providers asked.
+        failed: Names of the arms whose tries failed.
+        route_reason: Why the router chose the first arm, empty if the caller did.
+        cost_nano: What all tries did cost, in nano-USD.
         error: Why it failed, None if it did not.
         events: Events of a stream seen so far.
         engine_failed: The engine itself ended a stream with an error event.
@@ -28,8 +33,12 @@ class Account:
     endpoint: Endpoint
     model: str = ""
     usage: Usage | None = None
+    answer: object = None
     overhead_s: float | None = None
     tries: int = 0
+    failed: list[str] = field(default_factory=list)
+    cost_nano: int = 0
+    route_reason: str = ""
     error: ZoranError | None = None
     disconnected: bool = False
     events: int = 0
@@ -40,6 +49,10 @@ class Account:
     def total_tokens(self) -> int:
         """Prompt and completion tokens."""
         return self.usage.total_tokens if self.usage else 0
+
+    def begin(self, model: str) -> None:
+        """Another try begins."""
+        self.model, self.usage, self.answer = model, None, None
 
     def outcome(self, outgoing: Outgoing) -> Outcome:
         """The account as metrics and traces see it."""
@@ -61,6 +74,8 @@ class Account:
             relay_error=_relay_error(error if broken and asked else None, self.engine_failed),
             retries=max(0, self.tries - 1),
             disconnected=self.disconnected,
+            cost_usd=usd(self.cost_nano),
+            route_reason=self.route_reason,
         )
 
 

@@ -6,27 +6,40 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from ray import serve
+from ray.exceptions import RayError
 
-from actors.names import ACCESS, REGISTRY, call
+from actors.names import ACCESS, REGISTRY, RESONATOR, call
+from serve_apps.gateway.arms import Arms
+from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.doubt import Doubt
 from serve_apps.gateway.exposition import Exposition
 from serve_apps.gateway.handle import Gateway
 from serve_apps.gateway.incoming import Receive, Scope, Send
+from serve_apps.gateway.lessons import Lessons
+from serve_apps.gateway.local_relay import LocalRelay
 from serve_apps.gateway.pages import pages
+from serve_apps.gateway.reporting import Reporting
+from serve_apps.gateway.router import Router
+from serve_apps.gateway.routing_pages import add_routing_pages
+from serve_apps.gateway.spending import Spending
 from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from zoran_ray.access import Limits
 from zoran_ray.access.leases import Ask, Grant, Settlement
+from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.vllm.pinning import pin, plan_cores
+from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.listening import accept_in_groups
-from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo
+from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, KeySnapshot, ModelInfo
+from zoran_ray.routing import Snapshot
+from zoran_ray.routing.reports import Answered, Scored
 from zoran_ray.settings import Settings
 from zoran_ray.telemetry import GatewayMetrics, Tracing, configure
 
@@ -40,6 +53,7 @@ _BEAT_S = 1.0
 _RETRY_S = 0.2
 _FIRST_SNAPSHOT_S = 15.0
 _GRACEFUL_EXIT_S = 30.0
+_LAST_WORDS_S = 2.0
 
 
 class GatewayReplica:
@@ -60,21 +74,31 @@ class GatewayReplica:
             _lease, time.monotonic, lambda: max(1, self._fleet.snapshot.gateways), _LEASE_S
         )
         self._upstream = Upstream()
+        self._arms = Arms(os.environ)
+        self._spending = Spending()
+        self._reporting = Reporting(_report)
+        conversations = Conversations(time.monotonic)
+        self._router = Router(self._fleet, self._arms, self._door, conversations, settings.routing)
         self._prometheus = CollectorRegistry()
         self._metrics = GatewayMetrics(self._prometheus)
         self._waiting = WaitingRoom(self._fleet, _wake, self._metrics)
         self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
         exposition = Exposition(self._id, self._fleet, lambda: generate_latest(self._prometheus).decode())
+        app = pages(self._fleet, self._arms, self._door, exposition.text)
+        add_routing_pages(app, self._door, self._router, settings.server, self._score, _routing_state)
         self._gateway = Gateway(
             settings.server,
             fleet=self._fleet,
             door=self._door,
             limits=self._limits,
-            upstream=self._upstream,
-            waiting=self._waiting,
+            router=self._router,
+            local=LocalRelay(self._fleet, self._upstream, self._waiting),
+            arms=self._arms,
+            spending=self._spending,
+            lessons=Lessons(self._reporting, conversations),
             metrics=self._metrics,
             tracing=self._tracing,
-            pages=pages(self._fleet, self._door, exposition.text),
+            pages=app,
         )
         self._tasks: list[asyncio.Task[Any]] = []
         self._doubt = Doubt(time.monotonic)
@@ -85,11 +109,16 @@ class GatewayReplica:
         """Called by Serve inside the replica's event loop, before the first request."""
         accept_in_groups()
         self._upstream.start()
-        first = asyncio.gather(self._pull_fleet(FleetSnapshot()), self._pull_keys(-1))
+        first = asyncio.gather(
+            self._pull_fleet(FleetSnapshot()), self._pull_keys(-1), self._pull_catalogue("", 0)
+        )
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_FIRST_SNAPSHOT_S):
                 await first
-        loops = self._follow_fleet, self._follow_keys, self._beat, self._gateway.sweep, self._limits.run
+        loops = (
+            *(self._follow_fleet, self._follow_keys, self._follow_catalogue, self._follow_routing),
+            *(self._beat, self._gateway.sweep, self._limits.run, self._spending.run, self._reporting.run),
+        )
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
         gateway = self._gateway
 
@@ -145,6 +174,51 @@ class GatewayReplica:
         self._door.update(fresh)
         return fresh.version
 
+    async def _follow_catalogue(self) -> None:
+        known = "", 0
+        while True:
+            try:
+                known = await self._pull_catalogue(*known)
+            except Exception as failure:
+                log.debug("the catalogue cannot be fetched, the last one stays: %s", type(failure).__name__)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _pull_catalogue(self, epoch: str, version: int) -> tuple[str, int]:
+        fresh: CatalogueSnapshot | None = await call(
+            REGISTRY, "watch_catalogue", epoch, version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
+        )
+        if fresh is None:
+            return epoch, version
+        self._arms.update(Catalogue(fresh.file))
+        self._metrics.observe_catalogue([spec.name for spec in fresh.file.arms])
+        return fresh.epoch, fresh.version
+
+    async def _follow_routing(self) -> None:
+        while True:
+            known = self._router.snapshot
+            epoch, version = (known.epoch, known.version) if known else ("", 0)
+            try:
+                fresh: Snapshot | None = await call(
+                    RESONATOR, "watch", epoch, version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
+                )
+            except Exception as failure:
+                log.debug(
+                    "the Resonator does not answer, its last snapshot stays: %s", type(failure).__name__
+                )
+                await asyncio.sleep(_RETRY_S)
+                continue
+            if fresh:
+                self._router.update(fresh)
+                self._metrics.observe_routing(fresh.arms, fresh.tasks, fresh.rollbacks)
+
+    async def _score(self, scored: Scored) -> str:
+        """Give a score to the Resonator, behind all outcomes that this gateway has for it."""
+        with contextlib.suppress(Exception):
+            await self._reporting.flush()
+        with _plain_errors():
+            counted: str = await call(RESONATOR, "score", scored)
+        return counted
+
     async def _beat(self) -> None:
         """Tell the registry that this gateway is there, and what it has counted."""
         while True:
@@ -158,13 +232,43 @@ class GatewayReplica:
     async def __del__(self) -> None:
         for task in self._tasks:
             task.cancel()
+        await self._spending.flush(_LAST_WORDS_S)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._reporting.flush()
         await self._upstream.close()
+        await self._arms.close()
         self._tracing.close()
 
 
 async def _lease(asks: tuple[Ask, ...], settlements: tuple[Settlement, ...]) -> tuple[Grant, ...]:
     granted: tuple[Grant, ...] = await call(ACCESS, "lease", asks, settlements)
     return granted
+
+
+async def _report(batch: tuple[Answered | Scored, ...]) -> None:
+    await call(RESONATOR, "report", batch)
+
+
+async def _routing_state() -> dict[str, Any]:
+    with _plain_errors():
+        state: dict[str, Any] = await call(RESONATOR, "state")
+    return state
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Our own errors without Ray's wrapper, which carries the actor's stack; its silence as one of ours.
+
+    Raises:
+        ZoranError: What the actor raised, or `Unavailable`.
+    """
+    try:
+        yield
+    except ZoranError as error:
+        raise plain(error) from None
+    except (TimeoutError, RayError):
+        raise Unavailable("Routing is being restarted; try again shortly.", retry_after_s=2.0) from None
 
 
 async def _wake(model: ModelInfo) -> None:

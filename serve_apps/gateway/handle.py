@@ -1,53 +1,46 @@
-"""The path of a request: route, key, body, limits, replica, relay, account. Read it top to bottom.
+"""The path of a request: route, key, body, plan, limits, money, replica or provider, account.
 
-Nothing here waits for the disk or, but for a rate limit's next lease, for another process: models,
-keys and replicas come from local snapshots.
+Nothing here waits for the disk or for another process, but for a rate limit's next lease and for money set
+aside at a model that costs any: models, keys, replicas and what routing has learned are local snapshots.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
-
-import orjson
+from functools import partial
 
 from serve_apps.gateway.account import Account
+from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.door import Door
+from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.incoming import Incoming, Receive, Scope, Send
+from serve_apps.gateway.lessons import Lessons
+from serve_apps.gateway.local_relay import LocalRelay, payload
 from serve_apps.gateway.outgoing import Outgoing
-from serve_apps.gateway.upstream import ReplicaLost, Reply, Upstream
-from serve_apps.gateway.waiting import Admission, WaitingRoom
+from serve_apps.gateway.price_tag import cost_nano_usd, most_nano_usd
+from serve_apps.gateway.provider_relay import relay, relay_chain
+from serve_apps.gateway.router import Plan, Router
+from serve_apps.gateway.spending import Spending
+from serve_apps.gateway.told import told
+from serve_apps.gateway.waiting import Admission
 from zoran_ray import wire
 from zoran_ray.access import Limits
+from zoran_ray.engines.breaker import arms_fault
 from zoran_ray.engines.fleet import Fleet
-from zoran_ray.errors import (
-    DeadlineExceeded,
-    MethodNotAllowed,
-    RateLimited,
-    UpstreamError,
-    ZoranError,
-)
-from zoran_ray.messages import KeyInfo, ModelInfo, ReplicaInfo
+from zoran_ray.errors import DeadlineExceeded, MethodNotAllowed, RateLimited, ZoranError
+from zoran_ray.messages import KeyInfo
 from zoran_ray.settings import ServerSettings
 from zoran_ray.telemetry import GatewayMetrics, Outcome, Tracing, bind_request_id, outcome_attributes
-from zoran_ray.wire import (
-    Endpoint,
-    RequestBody,
-    Usage,
-    UsageFilter,
-    normalise_upstream,
-    normalised,
-    parse,
-    usage_of,
-)
+from zoran_ray.wire import Endpoint, RequestBody, parse
 
 log = logging.getLogger("zoran.gateway")
 
-_TRIES = 3
 _SWEEP_S = 1.0
+_LEASE_ROOM_S = 60.0
+"""Money stays set aside for this long after the longest a request may take."""
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -60,8 +53,11 @@ class Gateway:
         fleet: View of models and replicas, kept fresh by the deployment.
         door: Who may come in.
         limits: Rate limits.
-        upstream: Connections to replicas.
-        waiting: Where requests wait for a model's first replica.
+        router: Who answers.
+        local: Asks models served here.
+        arms: Asks those of providers.
+        spending: Money.
+        lessons: Told what became of routed requests.
         pages: Application for everything that is not relayed.
     """
 
@@ -72,8 +68,11 @@ class Gateway:
         fleet: Fleet,
         door: Door,
         limits: Limits,
-        upstream: Upstream,
-        waiting: WaitingRoom,
+        router: Router,
+        local: LocalRelay,
+        arms: Arms,
+        spending: Spending,
+        lessons: Lessons,
         metrics: GatewayMetrics,
         tracing: Tracing,
         pages: App,
@@ -82,8 +81,11 @@ class Gateway:
         self._fleet = fleet
         self._door = door
         self._limits = limits
-        self._upstream = upstream
-        self._waiting = waiting
+        self._router = router
+        self._local = local
+        self._arms = arms
+        self._spending = spending
+        self._lessons = lessons
         self._metrics = metrics
         self._tracing = tracing
         self._pages = pages
@@ -122,7 +124,7 @@ class Gateway:
                         with self._admission.one():
                             await self._serve(endpoint, incoming, receive, outgoing, account, headers)
                 if account.error:
-                    await outgoing.fail(account.error, endpoint.dialect, account.events)
+                    await outgoing.fail(account.error, endpoint.dialect, account.events, account.usage)
             except asyncio.CancelledError:
                 account.disconnected = True
                 raise
@@ -147,105 +149,75 @@ class Gateway:
             receive, most=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s
         )
         body = parse(raw, endpoint, self._body_limits)
-        model = self._fleet.model(body.model)
-        account.model = model.name
-        self._door.authorize(key, model.name)
+        plan = self._router.plan(body, key)
+        account.model = plan.alone or ""
+        account.route_reason = plan.reason if plan.question else ""
+        await self._admit(plan, body, key, outgoing, account)
+        timeout_s = self._settings.request_timeout_s
+        deadline = time.monotonic() + timeout_s - (time.perf_counter() - outgoing.started)
+        with self._spending.tab(key, timeout_s + _LEASE_ROOM_S) as tab:
+            exchange = Exchange(
+                incoming.request_id, key, body, plan, headers, deadline, tab, outgoing, account
+            )
+            outgoing.tell = partial(told, exchange, self._arms.catalogue, self._router.snapshot)
+            with self._lessons.of(exchange):
+                await self._ask_in_turn(exchange)
+
+    async def _admit(
+        self, plan: Plan, body: RequestBody, key: KeyInfo, outgoing: Outgoing, account: Account
+    ) -> None:
+        """Wait for the rate limits' word."""
         try:
-            admission = await self._limits.admit(key, self._estimated_tokens(model, body))
+            admission = await self._limits.admit(key, self._estimated_tokens(plan, body))
         except RateLimited:
             outgoing.headers += self._limits.headers(key)
             raise
         account.settle = admission.settle
         outgoing.headers += admission.headers
-        payload = _payload(body, key)
-        account.overhead_s = time.perf_counter() - outgoing.started
-        await self._relay(model, body, payload, headers, outgoing, account)
 
-    def _estimated_tokens(self, model: ModelInfo, body: RequestBody) -> int:
+    def _estimated_tokens(self, plan: Plan, body: RequestBody) -> int:
         """Tokens to reserve: what was asked for, but not more than the model's context can hold."""
-        context = self._fleet.context_tokens(model.name)
+        context = self._fleet.context_tokens(plan.alone) if plan.alone else 0
         many = isinstance(body.document.get("prompt"), list)
         return (
             body.estimated_tokens if many or not context else min(body.estimated_tokens, context * body.n)
         )
 
-    async def _relay(
-        self,
-        model: ModelInfo,
-        body: RequestBody,
-        payload: bytes,
-        headers: dict[str, str],
-        outgoing: Outgoing,
-        account: Account,
-    ) -> None:
-        """Ask a replica; while nothing has reached the client, a lost one is replaced by another."""
-        tried: set[str] = set()
-        while True:
-            replica = await self._waiting.replica(model, body.affinity, tried)
-            account.tries += 1
-            self._fleet.begin(replica.replica_id)
-            try:
-                await self._relay_once(replica, body, payload, headers, outgoing, account)
-                return
-            except ReplicaLost as lost:
-                self._fleet.suspect(replica.replica_id)
-                tried.add(replica.replica_id)
-                if account.tries >= _TRIES:
-                    raise UpstreamError(
-                        f"{_TRIES} replicas of '{model.name}' were lost while answering; try again.",
-                        retry_after_s=1.0,
-                    ) from lost
-            finally:
-                self._fleet.end(replica.replica_id)
-
-    async def _relay_once(
-        self,
-        replica: ReplicaInfo,
-        body: RequestBody,
-        payload: bytes,
-        headers: dict[str, str],
-        outgoing: Outgoing,
-        account: Account,
-    ) -> None:
-        reply = await self._upstream.open(replica, body.endpoint.path, payload, headers)
-        try:
-            if reply.streamed:
-                await self._relay_stream(reply, body, outgoing, account)
-            else:
-                await self._relay_whole(reply, body, outgoing, account)
-        finally:
-            reply.close()
-
-    async def _relay_whole(
-        self, reply: Reply, body: RequestBody, outgoing: Outgoing, account: Account
-    ) -> None:
-        data = await reply.whole()
-        if reply.status < 300:
-            document = _document(reply, data)
-            account.usage = usage_of(document)
-            told = normalised(data, document, body.endpoint)
-            await outgoing.whole(reply.status, reply.content_type.encode(), told)
+    async def _ask_in_turn(self, exchange: Exchange) -> None:
+        """Ask who was planned, one after the other while nothing has reached the client."""
+        ask = partial(self._ask, exchange)
+        if exchange.plan.alone:
+            await ask(exchange.plan.alone)
             return
-        raise normalise_upstream(reply.status, data)
+        await relay_chain(
+            self._arms,
+            exchange.plan.arms,
+            ask,
+            exchange.outgoing,
+            deadline=exchange.deadline,
+            usable=self._router.usable,
+        )
 
-    async def _relay_stream(
-        self, reply: Reply, body: RequestBody, outgoing: Outgoing, account: Account
-    ) -> None:
-        usage = UsageFilter(body.endpoint, drop_usage=body.lacks_usage)
-        await outgoing.open_stream()
+    async def _ask(self, exchange: Exchange, name: str) -> None:
+        """One try of one arm: the most it can cost is set aside before, what it did cost settled after."""
+        body, account, outgoing = exchange.body, exchange.account, exchange.outgoing
+        account.begin(name)
+        await exchange.tab.reserve(most_nano_usd(self._arms.catalogue, name, body))
+        if account.overhead_s is None:
+            account.overhead_s = time.perf_counter() - outgoing.started
         try:
-            async for chunk in reply.chunks():
-                if passed := usage.feed(chunk):
-                    await outgoing.chunk(passed)
+            if self._arms.is_remote(name):
+                await relay(self._arms, name, exchange)
+            else:
+                sent = payload(body, exchange.key, None if exchange.plan.alone else name)
+                await self._local(self._fleet.model(name), body, sent, exchange.headers, outgoing, account)
+        except Exception as error:
+            if arms_fault(error):
+                account.failed.append(name)
+            raise
         finally:
-            account.usage = usage.usage or Usage(completion_tokens=usage.events)
-            account.events = usage.events
-            account.engine_failed = usage.failed
-        if not usage.finished and not usage.failed:
-            raise UpstreamError("The answer broke off before its end; please send the request again.")
-        if rest := usage.flush():
-            await outgoing.chunk(rest)
-        await outgoing.end_stream()
+            exchange.tab.settle(cost_nano_usd(self._arms.catalogue, name, account.usage))
+            account.cost_nano = exchange.tab.spent_nano
 
     @contextlib.contextmanager
     def _reported(self, account: Account) -> Iterator[None]:
@@ -279,27 +251,3 @@ class Gateway:
             for outgoing in list(self._open):
                 if 0 < outgoing.blocked_since < horizon and outgoing.task:
                     outgoing.task.cancel()
-
-
-def _document(reply: Reply, data: bytes) -> object:
-    """The answer's JSON, None if it is something else (audio, say).
-
-    Raises:
-        UpstreamError: It says it is JSON and is not.
-    """
-    if not reply.content_type.startswith("application/json"):
-        return None
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        # Without its cause, which carries the whole answer.
-        raise UpstreamError("The engine's answer is not valid JSON; try again.") from None
-
-
-def _payload(body: RequestBody, key: KeyInfo) -> bytes:
-    """What the engine gets: the client's own bytes, plus what accounting and the tenants' privacy need."""
-    extra = body.usage_options()
-    if key.tenant:
-        # Without it, time to first token tells a tenant what others have asked (CVE-2025-46570).
-        extra["cache_salt"] = hashlib.sha256(key.tenant.encode()).hexdigest()[:32]
-    return body.encoded(extra)

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from serve_apps.gateway.incoming import Incoming, Send
 from zoran_ray.errors import ZoranError
-from zoran_ray.wire import Dialect, answer, event
+from zoran_ray.wire import Dialect, Usage, answer, event
 
 Header = tuple[bytes, bytes]
 
@@ -19,6 +19,7 @@ class Outgoing:
         sent_bytes: Body bytes handed to the connection.
         blocked_since: Monotonic seconds since when the client has not taken a chunk, 0 if it does.
         ttft_s: Seconds from `started` to the first body byte of a stream.
+        tell: Gives the headers that are known only when the answer begins.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Outgoing:
         "started",
         "status",
         "task",
+        "tell",
         "ttft_s",
     )
 
@@ -45,6 +47,7 @@ class Outgoing:
         self.blocked_since = 0.0
         self.ttft_s: float | None = None
         self.task = asyncio.current_task()
+        self.tell: Callable[[], list[Header]] = list
 
     async def whole(
         self, status: int, content_type: bytes, body: bytes, headers: Iterable[Header] = ()
@@ -72,14 +75,17 @@ class Outgoing:
         """Send the end of the stream."""
         await self._chunk(b"", more=False)
 
-    async def fail(self, error: ZoranError, dialect: Dialect, events: int = 0) -> None:
+    async def fail(
+        self, error: ZoranError, dialect: Dialect, events: int = 0, usage: Usage | None = None
+    ) -> None:
         """Tell the client: as an error body before the first byte, as an error event after it.
 
         Args:
             events: How many events of the stream were sent before.
+            usage: What they used.
         """
         if self.status:
-            await self.chunk(event(error, dialect, sequence_number=events))
+            await self.chunk(event(error, dialect, sequence_number=events, usage=usage))
             await self.end_stream()
             return
         told = answer(error, dialect=dialect, request_id=self._incoming.request_id, allow=("POST",))
@@ -91,7 +97,11 @@ class Outgoing:
     async def _start(self, status: int, headers: list[Header]) -> None:
         self.status = status
         await self._send(
-            {"type": "http.response.start", "status": status, "headers": headers + self.headers}
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": headers + self.headers + self.tell(),
+            }
         )
 
     async def _chunk(self, data: bytes, *, more: bool) -> None:

@@ -6,21 +6,24 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
+from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.model_rows import model_rows, named
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.errors import MethodNotAllowed, NoReplica, RequestError, RouteNotFound, ZoranError
-from zoran_ray.messages import ModelInfo
+from zoran_ray.offers import AUTO
 from zoran_ray.wire import answer
 
 MetricsText = Callable[[], Awaitable[str]]
 
 
-def pages(fleet: Fleet, door: Door, metrics: MetricsText) -> FastAPI:
+def pages(fleet: Fleet, arms: Arms, door: Door, metrics: MetricsText) -> FastAPI:
     """The application for the routes that ask no model.
 
     Args:
         fleet: The gateway's view of models and replicas.
+        arms: Models of providers, and what the catalogue says of all.
         door: Who may see models and metrics.
         metrics: Gives the whole deployment's Prometheus text.
     """
@@ -35,10 +38,11 @@ def pages(fleet: Fleet, door: Door, metrics: MetricsText) -> FastAPI:
     @app.get("/ready")
     async def ready() -> dict[str, str]:
         """Every model that should have a replica has one."""
-        missing = [
-            m.name for m in fleet.snapshot.models.values() if m.min_replicas and not fleet.ready(m.name)
-        ]
-        if missing or not fleet.snapshot.models:
+        models = fleet.snapshot.models
+        missing = [m.name for m in models.values() if m.min_replicas and not fleet.ready(m.name)]
+        # The catalogue may come a moment before the fleet.
+        missing += [m.public_name for m in arms.catalogue.models if m.public_name not in models]
+        if missing or not (models or arms.catalogue.arms):
             waiting_for = ", ".join(missing) or "the first model"
             raise NoReplica(f"Still waiting for {waiting_for}.", retry_after_s=2.0)
         return {"status": "ready"}
@@ -46,15 +50,17 @@ def pages(fleet: Fleet, door: Door, metrics: MetricsText) -> FastAPI:
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, object]:
         key = door.admit(Incoming(request.scope).headers)
-        seen = [m for m in fleet.snapshot.models.values() if door.may(key, m.name)]
-        return {"object": "list", "data": [_model(m, fleet) for m in seen]}
+        rows = model_rows(fleet, arms, lambda name: door.may(key, name))
+        return {"object": "list", "data": rows}
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str, request: Request) -> dict[str, object]:
         key = door.admit(Incoming(request.scope).headers)
-        found = fleet.model(name)
-        door.authorize(key, found.name)
-        return _model(found, fleet)
+        rows = model_rows(fleet, arms, lambda name: door.may(key, name))
+        found = named(name, fleet, arms)
+        if found != AUTO:
+            door.authorize(key, found)
+        return next(row for row in rows if row["id"] == found)
 
     @app.get("/metrics")
     async def exposition(request: Request) -> Response:
@@ -63,21 +69,6 @@ def pages(fleet: Fleet, door: Door, metrics: MetricsText) -> FastAPI:
 
     _speak_openai(app)
     return app
-
-
-def _model(model: ModelInfo, fleet: Fleet) -> dict[str, object]:
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": model.created,
-        "owned_by": "zoran",
-        "zoran": {
-            "aliases": list(model.aliases),
-            "source": model.source,
-            "description": model.description,
-            "ready_replicas": fleet.ready(model.name),
-        },
-    }
 
 
 def _speak_openai(app: FastAPI) -> None:

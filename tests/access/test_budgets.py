@@ -44,6 +44,8 @@ def test_amounts_that_are_none(amount):
     with pytest.raises(InvalidRequest):
         wish(amount)
     with pytest.raises(InvalidRequest):
+        Reserve("r", "k", 1, 60.0, already=amount)
+    with pytest.raises(InvalidRequest):
         Settle("r", amount)
 
 

@@ -113,6 +113,27 @@ async def test_an_unforeseen_failure_says_nothing_of_itself(book):
     assert "secret" not in str(caught.value)
 
 
+async def test_settled_says_when_it_is_on_disk(ledger, book):
+    desk = SpendDesk(book)
+    for name in "ab":
+        await desk.reserve(wish(name))
+    await desk.settled([Settle("a", 3), Settle("b", 4), Settle("never heard of", 9)])
+    assert ledger.spent() == Spent(7, 0)
+    await desk.settled([])
+
+
+async def test_what_could_not_be_settled_is_left_to_the_caller(ledger, book):
+    desk = SpendDesk(book)
+    await desk.reserve(wish("a"))
+    book.error = Unavailable("busy")
+    with pytest.raises(Unavailable):
+        await desk.settled([Settle("a", 3), Settle("b", 4)])
+    assert len(desk) == 0
+    book.error = None
+    await desk.settled([Settle("a", 3)])
+    assert ledger.spent() == Spent(3, 0)
+
+
 async def test_a_senseless_amount_changes_nothing(book):
     desk = SpendDesk(book)
     for bad in (-1, float("nan")):

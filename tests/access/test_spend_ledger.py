@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoran_ray.access.budgets import DAY_S, EVERYBODY, MOST_LEASE_S, Budget, Reserve, Settle, Spent
+from zoran_ray.access.budgets import (
+    DAY_S,
+    EVERYBODY,
+    MOST_ACCOUNT,
+    MOST_LEASE_S,
+    Budget,
+    Reserve,
+    Settle,
+    Spent,
+)
+from zoran_ray.access.money import MOST_NANO_USD
 from zoran_ray.access.spend_ledger import KEPT_DAYS, SpendLedger
 from zoran_ray.errors import BudgetExceeded, ConfigError, InvalidRequest
 
@@ -36,13 +46,23 @@ def path(tmp_path):
     return tmp_path / "state" / "spend.sqlite"
 
 
-@pytest.fixture
-def ledger(path, clock):
-    return SpendLedger(path, clock, Budget(per_day=1000))
+@pytest.fixture(params=[True, False], ids=["kept open", "opened anew"])
+def ledger(path, clock, request):
+    made = SpendLedger(path, clock, Budget(per_day=1000), keep_open=request.param)
+    yield made
+    made.close()
 
 
-def wish(name, most, key="k", per_day=100, lease_s=60.0, per_request=None):
-    return Reserve(name, key, most, lease_s, Budget(per_day, per_request))
+def wish(name, most, key="k", per_day=100, lease_s=60.0, per_request=None, already=0):
+    return Reserve(name, key, most, lease_s, Budget(per_day, per_request), already)
+
+
+def test_a_reservation_that_its_settlement_has_overtaken_holds_nothing(ledger):
+    for _ in range(3):
+        ledger.settle("a", 7)
+    ledger.reserve(wish("a", 40))
+    ledger.settle("a", 7)
+    assert ledger.spent("k") == ledger.spent() == Spent()
 
 
 def test_reserves_then_settles(ledger):
@@ -79,6 +99,39 @@ def test_a_limit_on_one_request(ledger):
     with pytest.raises(BudgetExceeded, match="for one request"):
         ledger.reserve(wish("a", 6, per_request=5))
     ledger.reserve(wish("a", 5, per_request=5))
+
+
+def test_earlier_tries_count_towards_the_limit_on_one_request_alone(ledger):
+    ledger.reserve(wish("a/1", 60, per_request=80))
+    ledger.settle("a/1", 30)
+    with pytest.raises(BudgetExceeded, match=r"after the \$0\.00000003 of earlier tries"):
+        ledger.reserve(wish("a/2", 51, per_request=80, already=30))
+    ledger.reserve(wish("a/2", 50, per_request=80, already=30))
+    assert ledger.spent("k") == Spent(30, 50)
+
+
+def test_accounts_never_outgrow_their_file(ledger):
+    rich = SpendLedger(ledger._db.path, lambda: Clock.now)
+    for n in range(45):
+        rich.book([wish(f"{n}", 1, per_day=None), Settle(f"{n}", MOST_NANO_USD)])
+    assert rich.spent() == rich.spent("k") == Spent(MOST_ACCOUNT, 0)
+    with pytest.raises(BudgetExceeded):
+        rich.reserve(wish("more", 1, per_day=None))
+    rich.reserve(wish("free", 0, per_day=None))
+    rich.settle("free", 5)
+    assert rich.spent() == Spent(MOST_ACCOUNT, 0)
+
+
+def test_all_accounts_of_today(ledger, clock):
+    assert ledger.spent_today() == {}
+    ledger.reserve(wish("a", 60, lease_s=10))
+    ledger.reserve(wish("b", 30, key="l"))
+    ledger.settle("b", 20)
+    assert ledger.spent_today() == {"k": Spent(0, 60), "l": Spent(20, 0), EVERYBODY: Spent(20, 60)}
+    clock.now += 10
+    assert ledger.spent_today() == {"k": Spent(0, 0), "l": Spent(20, 0), EVERYBODY: Spent(20, 0)}
+    clock.now += DAY_S
+    assert ledger.spent_today() == {}
 
 
 def test_what_costs_more_than_it_reserved_is_counted_in_full(ledger):
@@ -177,8 +230,9 @@ def test_a_damaged_file_lets_nobody_spend(ledger, path):
     ledger.reserve(wish("a", 5))
     path.write_bytes(b"")
     for use in (lambda: ledger.reserve(wish("b", 5)), lambda: ledger.settle("a", 5), ledger.spent):
-        with pytest.raises(ConfigError, match="damaged"):
+        with pytest.raises(ConfigError, match=r"damaged.*counts from nothing") as told:
             use()
+        assert "keys" not in told.value.message
 
 
 names = st.integers(0, 12).map(lambda n: f"r{n}")
@@ -216,15 +270,15 @@ class Books:
 
 
 @settings(max_examples=60)
-@given(steps, st.integers(1, 5))
-def test_settled_and_reserved_never_exceed_any_budget(script, batch):
+@given(steps, st.integers(1, 5), st.booleans())
+def test_settled_and_reserved_never_exceed_any_budget(script, batch, keep_open):
     """Any interleaving of requests of two keys, their ends, deaths, restarts and midnights."""
     with tempfile.TemporaryDirectory() as folder:
         clock, books, pending = Clock(), Books(), []
         path = Path(folder) / "state" / "spend.sqlite"
 
         def made():
-            return SpendLedger(path, clock, Budget(LIMITS[EVERYBODY]))
+            return SpendLedger(path, clock, Budget(LIMITS[EVERYBODY]), keep_open=keep_open)
 
         ledger = made()
 
@@ -299,7 +353,7 @@ import sys
 from pathlib import Path
 from zoran_ray.access.budgets import Budget, Reserve, Settle
 from zoran_ray.access.spend_ledger import SpendLedger
-ledger = SpendLedger(Path(sys.argv[1]), lambda: 1_728_000_000.0)
+ledger = SpendLedger(Path(sys.argv[1]), lambda: 1_728_000_000.0, keep_open=sys.argv[3] == "True")
 n = 0
 while True:
     reserved = [Reserve(f"{sys.argv[2]}-{n + i}", "k", 5, 60.0) for i in range(3)]
@@ -312,12 +366,16 @@ while True:
 """
 
 
-def test_kill_loses_nothing_that_was_acknowledged(path):
+@pytest.mark.parametrize("keep_open", [True, False])
+def test_kill_loses_nothing_that_was_acknowledged(path, keep_open):
     """Writers are killed as they write; what they had been told was done must be there."""
     reserved, settled = set(), set()
     for life in range(4):
         writer = subprocess.Popen(
-            [sys.executable, "-c", SPEND, str(path), str(life)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SPEND, str(path), str(life), str(keep_open)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         with writer:
             for count, line in enumerate(writer.stdout):

@@ -1,15 +1,17 @@
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from zoran_ray.access import KeyRing, KeyStore
 from zoran_ray.errors import ConfigError
-from zoran_ray.messages import KeySnapshot
+from zoran_ray.messages import KeyInfo, KeySnapshot
 
 
 class Clock:
@@ -51,6 +53,52 @@ def test_a_created_key_opens_the_ring_and_is_nowhere_on_disk(store, path, clock)
     assert len(secret) >= 46
     for file in path.parent.iterdir():
         assert secret[3:].encode() not in file.read_bytes()
+
+
+def test_budgets_are_kept_as_they_were_written(store):
+    a, _ = store.create("a", usd_per_day=5, usd_per_request=0.1)
+    b, _ = store.create("b", usd_per_day=0)
+    assert store.snapshot().keys == (a, b)
+    found = [(key.usd_per_day, key.usd_per_request) for key in store.snapshot().keys]
+    assert found == [(5.0, 0.1), (0.0, None)]
+
+
+VERSION_1 = """
+CREATE TABLE keys (
+    key_id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,
+    models TEXT NOT NULL, requests_per_min INTEGER, tokens_per_min INTEGER, expires REAL,
+    tenant TEXT NOT NULL, created REAL NOT NULL, revoked REAL
+) STRICT;
+CREATE TABLE version (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL) STRICT;
+INSERT INTO version VALUES (1, 3);
+INSERT INTO keys VALUES
+    ('key-a', 'a', 'da', 'local/* b', 5, NULL, 2000.0, 't', 900.0, NULL),
+    ('key-b', 'b', 'db', '', NULL, 7, NULL, '', 901.0, 950.0);
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
+
+
+@pytest.mark.parametrize("first", ["snapshot", "list", "create", "revoke"])
+def test_a_store_made_before_there_were_budgets_goes_on_working(store, path, first):
+    path.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(VERSION_1)
+    path.chmod(0o600)
+    if first in ("snapshot", "list"):
+        getattr(store, first)()
+    elif first == "create":
+        store.create("c", usd_per_day=5)
+    else:
+        store.revoke("a")
+    rows = {row.info.name: row for row in store.list()}
+    assert rows["a"].info == KeyInfo(
+        "key-a", "a", "da", models=("local/*", "b"), requests_per_min=5, expires=2000.0, tenant="t"
+    )
+    assert (rows["b"].state, rows["b"].revoked, rows["b"].info.tokens_per_min) == ("revoked", 950.0, 7)
+    assert store.snapshot().version == (3 if first in ("snapshot", "list") else 4)
+    d, _ = store.create("d", usd_per_request=0.5)
+    assert store.list()[-1].info == d
 
 
 def test_files_are_private_and_nothing_else_is_left(store, path):
@@ -133,6 +181,12 @@ def test_a_live_name_is_taken_and_a_dead_one_is_free(store, clock):
         ("expires", 1000.0),
         ("expires", float("nan")),
         ("tenant", "a/b"),
+        ("usd_per_day", -1.0),
+        ("usd_per_day", True),
+        ("usd_per_day", "5"),
+        ("usd_per_request", float("nan")),
+        ("usd_per_request", float("inf")),
+        ("usd_per_request", 1e9),
     ],
 )
 def test_wrong_arguments_are_named(store, path, field, value):
@@ -190,7 +244,7 @@ def test_what_is_not_a_file_is_told(store, path):
 def test_a_newer_file_is_left_alone(store, path):
     store.create("a")
     with store._db.write() as db:
-        db.execute("PRAGMA user_version=2")
+        db.execute("PRAGMA user_version=99")
     with pytest.raises(ConfigError, match="newer"):
         store.snapshot()
 

@@ -1,6 +1,7 @@
 """The registry as a plain class: snapshots, silence, and lifelines over real sockets."""
 
 import asyncio
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from actors import registry as registry_module
 from actors.registry import GATEWAY_SILENCE_S, HEARTBEAT_S, SILENCE_S, ReplicaRegistry
 from zoran_ray.errors import ModelLoadError
 from zoran_ray.messages import ModelInfo, ReplicaInfo, ReplicaLoad
+from zoran_ray.settings import ModelsFile, ModelSpec
 
 MODEL = ModelInfo("local/m", ("m",), "g1", "app", "embedded")
 
@@ -200,3 +202,37 @@ async def test_every_map_is_bounded(registry, engine, monkeypatch):
     assert len(registry._seen) == len(registry._lifelines) == 3
     await registry.heartbeat(replace(engine.info("r0"), state="draining"))
     assert (await registry.fleet()).replicas[0].state == "draining"
+
+
+CATALOGUE = ModelsFile(models=(ModelSpec(name="m"),))
+
+
+async def test_the_catalogue_is_told_once(registry):
+    assert await registry.watch_catalogue("", 0, 0.01) is None
+    for _ in range(3):
+        await registry.put_catalogue(CATALOGUE.model_copy())
+    known = await registry.watch_catalogue("", 0, 60)
+    assert (known.version, known.file) == (1, CATALOGUE)
+    assert known.epoch == (await registry.fleet()).epoch
+    assert pickle.loads(pickle.dumps(known)) == known
+    assert await registry.watch_catalogue(known.epoch, known.version, 0.01) is None
+
+
+async def test_whoever_waits_hears_of_another_catalogue(registry):
+    waiting = asyncio.create_task(registry.watch_catalogue("", 0, 60))
+    await asyncio.sleep(0)
+    await registry.put_catalogue(CATALOGUE)
+    first = await waiting
+    waiting = asyncio.create_task(registry.watch_catalogue(first.epoch, first.version, 60))
+    await asyncio.sleep(0)
+    dearer = ModelsFile(models=(ModelSpec(name="m", usd_per_million_input=1.0),))
+    await registry.put_catalogue(dearer)
+    assert ((await waiting).version, (await waiting).file) == (2, dearer)
+    # An earlier life of the registry may have come as far.
+    assert (await registry.watch_catalogue("earlier", 2, 60)).file == dearer
+
+
+async def test_a_catalogue_is_no_news_of_the_fleet(registry):
+    before = (await registry.fleet()).version
+    await registry.put_catalogue(CATALOGUE)
+    assert (await registry.fleet()).version == before

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from chat_server import DONE, FINISH, delta, error_reply, stream_reply
 
-from zoran_ray.cli.chat import _reachable
+from zoran_ray.cli.endpoint import reachable
 from zoran_ray.control import ServerRecord, write_record
 
 INTERRUPT, END = b"\x03", b"\x04"
@@ -134,12 +134,22 @@ def test_the_server_of_the_state_directory_is_asked(zoran: Any, chat_server: Any
     assert zoran("chat", "-q", "x", env={"ZORAN_BASE_URL": "http://127.0.0.1:9"}).exit_code == 4
 
 
+def test_our_own_server_is_not_shown_the_key_of_a_provider(
+    zoran: Any, chat_server: Any, state_dir: Path
+) -> None:
+    write_record(state_dir, ServerRecord(1, 1.0, chat_server.url, 1.0))
+    assert zoran("chat", "-q", "x", env={"OPENAI_API_KEY": "o"}).exit_code == 0
+    assert "authorization" not in chat_server.requests[-1][1]
+    zoran("chat", "-q", "x", env={"OPENAI_API_KEY": "o", "ZORAN_API_KEY": "z"})
+    assert chat_server.requests[-1][1]["authorization"] == "Bearer z"
+
+
 def test_wildcard_addresses_are_asked_on_loopback() -> None:
-    assert _reachable("0.0.0.0", 1) == "http://127.0.0.1:1"
-    assert _reachable("::", 1) == "http://[::1]:1"
-    assert _reachable("::1", 1) == "http://[::1]:1"
-    assert _reachable("localhost", 1) == "http://localhost:1"
-    assert _reachable("10.0.0.1", 1) == "http://10.0.0.1:1"
+    assert reachable("0.0.0.0", 1) == "http://127.0.0.1:1"
+    assert reachable("::", 1) == "http://[::1]:1"
+    assert reachable("::1", 1) == "http://[::1]:1"
+    assert reachable("localhost", 1) == "http://localhost:1"
+    assert reachable("10.0.0.1", 1) == "http://10.0.0.1:1"
 
 
 def test_refusals(zoran: Any, chat_server: Any) -> None:
@@ -178,10 +188,16 @@ def test_a_conversation_at_a_terminal(chat_server: Any, terminal: Any) -> None:
     ]
 
 
-def test_interrupting_an_answer(chat_server: Any, terminal: Any) -> None:
+@pytest.mark.parametrize("direct", [False, True])
+def test_interrupting_an_answer(chat_server: Any, terminal: Any, tmp_path: Path, direct: bool) -> None:
     release = threading.Event()
     chat_server.replies.append(stream_reply(delta(content="half"), hold=release))
-    screen = terminal("chat", "-m", "m", "--base-url", chat_server.url)
+    whom = ("-m", "m", "--base-url", chat_server.url)
+    if direct:
+        arm = f"{{name: ollama/m, provider: ollama, upstream: m, base_url: '{chat_server.url}', "
+        (tmp_path / "m.yaml").write_text(f"arms: [{arm} context_tokens: 99, data_goes: local}}]")
+        whom = ("--direct", "--models-file", "m.yaml")
+    screen = terminal("chat", *whom)
     screen.read_until("> ")
     screen.type(b"first\n")
     screen.read_until("half")

@@ -36,6 +36,15 @@ def test_tokens_of_engines_are_not_shown(zoran: Any, tmp_path: Path) -> None:
     assert "HF_TOKEN" in zoran("config", "show").stdout
 
 
+def test_arms_are_shown_too(zoran: Any, tmp_path: Path) -> None:
+    arm = "{name: ollama/x, provider: ollama, upstream: x, context_tokens: 9, data_goes: local}"
+    (tmp_path / "models.yaml").write_text(f"use: research\narms: [{arm}]\n")
+    (tmp_path / "zoran.yaml").write_text("models_file: models.yaml\n")
+    assert "Models: ollama/x." in zoran("config", "check").stdout
+    shown = json.loads(zoran("config", "show", "--json").stdout)
+    assert (shown["use"], shown["models"], shown["arms"][0]["name"]) == ("research", [], "ollama/x")
+
+
 def test_checking(zoran: Any, tmp_path: Path) -> None:
     assert "local/pocket" in zoran("config", "check").stdout
     assert json.loads(zoran("config", "check", "--json").stdout) == {"ok": True, "models": ["local/pocket"]}

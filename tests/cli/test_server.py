@@ -16,7 +16,7 @@ import pytest
 from zoran_ray.control import ControlServer, Progress, ServerRecord, read_record, record_of, write_record
 from zoran_ray.errors import ModelLoadError
 
-STATUS = {
+STATUS: dict[str, Any] = {
     "url": "http://127.0.0.1:8080",
     "uptime_s": 3725.0,
     "models": [
@@ -29,6 +29,7 @@ STATUS = {
             "waiting": 0,
         }
     ],
+    "models_file": {"path": "/m.yaml", "version": 1, "rejected": 0, "error": None},
     "processes": [{"role": "raylet", "pid": 77, "rss_bytes": 3 * 2**20}],
 }
 
@@ -120,34 +121,21 @@ def test_status(zoran: Any, requests: list[Any]) -> None:
     assert "3 MiB" in shown
 
 
+def test_a_refused_models_file_shows_in_the_status(zoran: Any, requests: list[Any]) -> None:
+    assert zoran("status").stderr == ""
+    STATUS["models_file"]["error"] = "m.yaml:3: arms[0].provider: found 5, expected 'openai'"
+    result = zoran("status", "--json")
+    STATUS["models_file"]["error"] = None
+    assert "Warning: The models file is refused" in result.stderr
+    assert "m.yaml:3: arms[0].provider" in result.stderr
+    assert json.loads(result.stdout)["models_file"]["version"] == 1
+
+
 def test_nobody_runs(zoran: Any) -> None:
     for args in (["status"], ["stop"], ["models", "load", "x"], ["models", "unload", "x"]):
         result = zoran(*args)
         assert result.exit_code == 4
         assert "zoran serve" in result.stderr
-
-
-def test_models_of_a_running_server(zoran: Any, requests: list[Any]) -> None:
-    (row,) = json.loads(zoran("models", "--json").stdout)["models"]
-    assert (row["name"], row["state"], row["replicas"]) == ("local/pocket", "ready", 2)
-    assert "accuracy" in row["description"]
-    assert "local/pocket" in zoran("models", "list").stdout
-
-
-def test_models_of_no_running_server(zoran: Any, tmp_path: Path) -> None:
-    (tmp_path / "m.yaml").write_text(
-        "models:\n- {name: a, source: o/r, description: mine}\n- {name: pocket}\n"
-    )
-    (tmp_path / "zoran.yaml").write_text("models_file: m.yaml\n")
-    first, second = json.loads(zoran("models", "list", "--json").stdout)["models"]
-    assert first == {
-        "name": "local/a",
-        "source": "o/r",
-        "state": "not running",
-        "replicas": 0,
-        "description": "mine",
-    }
-    assert "zoran serve --model" in second["description"]
 
 
 def test_loading_and_unloading(zoran: Any, requests: list[Any], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from zoran_ray.config import Loaded, config_files, load
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import Settings
+from zoran_ray.settings import BudgetSettings, Settings
 
 Load = Callable[..., Loaded]
 
@@ -141,6 +141,16 @@ def test_all_mistakes_of_a_source_are_told_at_once(load_here: Load, tmp_path: Pa
     with pytest.raises(ConfigError) as caught:
         load_here()
     assert len(caught.value.message.splitlines()) == 2
+
+
+def test_budgets(load_here: Load, tmp_path: Path) -> None:
+    assert load_here().settings.budget == BudgetSettings()
+    loaded = load_here(ZORAN_BUDGET__USD_PER_DAY="5", ZORAN_BUDGET__USD_PER_REQUEST="0.1")
+    assert loaded.settings.budget == BudgetSettings(usd_per_day=5.0, usd_per_request=0.1)
+    for wrong in ("-1", ".nan", ".inf", "1e9", "five", "true"):
+        (tmp_path / "here/zoran.yaml").write_text(f"budget:\n  usd_per_day: {wrong}\n")
+        with pytest.raises(ConfigError, match=r"zoran\.yaml:2: budget\.usd_per_day"):
+            load_here()
 
 
 def test_mistakes_in_variables_and_flags(load_here: Load) -> None:

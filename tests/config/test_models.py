@@ -110,12 +110,27 @@ def test_tokens_in_the_environment_of_an_engine_are_not_shown(tmp_path: Path) ->
     assert "77123" not in caught.value.message
 
 
-def test_arms_are_not_silently_left_out(tmp_path: Path) -> None:
+ARM = (
+    "arms:\n- name: openai/gpt-4o-mini\n  provider: openai\n  upstream: gpt-4o-mini\n"
+    "  context_tokens: 128000\n  data_goes: us\n  usd_per_million_input: 0.15\n"
+    "  usd_per_million_output: 0.6\n  api_key_file: ./key\n"
+)
+
+
+def test_arms_alone_are_enough(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
-    file.write_text(
-        "models:\n  - name: pocket\narms:\n  - name: openai/gpt-4o-mini\n    provider: openai\n"
-        "    upstream: gpt-4o-mini\n    context_tokens: 128000\n    data_goes: us\n"
-        "    usd_per_million_input: 0.15\n    usd_per_million_output: 0.6\n"
-    )
-    with pytest.raises(ConfigError, match=r"models\.yaml:\d: providers' models cannot be served yet"):
-        models(tmp_path, models_file=str(file))
+    file.write_text("use: research\n" + ARM)
+    loaded = load({"models_file": file}, {"HOME": str(tmp_path)}, tmp_path)
+    assert loaded.models == ()
+    assert [(arm.name, arm.api_key_file) for arm in loaded.arms] == [
+        ("openai/gpt-4o-mini", str(tmp_path / "key"))
+    ]
+    assert (loaded.catalogue.use, loaded.catalogue_path) == ("research", file)
+
+
+def test_models_named_by_flags_stand_alone(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(ARM)
+    flags = {"models_file": tmp_path / "models.yaml", "model": ["pocket"]}
+    loaded = load(flags, {"HOME": str(tmp_path)}, tmp_path)
+    assert (loaded.arms, loaded.catalogue_path) == ((), None)
+    assert [model.name for model in loaded.models] == ["pocket"]

@@ -18,9 +18,18 @@ import pytest
 from zoran_ray.access import KeyStore
 from zoran_ray.control import ServerRecord, write_record
 from zoran_ray.doctor import Check, Subject, TorchReport, examine, machine, network, software, state
-from zoran_ray.settings import ModelSpec, Settings
+from zoran_ray.settings import ArmSpec, ModelSpec, Settings
 
 TORCH = TorchReport("2.13.0+cpu")
+ARM = ArmSpec(
+    name="openai/a",
+    provider="openai",
+    upstream="a",
+    context_tokens=9,
+    data_goes="us",
+    usd_per_million_input=1,
+    usd_per_million_output=1,
+)
 POCKET = (ModelSpec(name="pocket"),)
 
 
@@ -258,6 +267,30 @@ def test_models(subject: Subject, tmp_path: Path) -> None:
     assert check(str(folder), "o/r", "http://127.0.0.1:1").found == (
         "m0, m1 (from the hub, at first use), m2 (served by http://127.0.0.1:1)"
     )
+
+
+def test_no_model_at_all(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(software, "installed_build", lambda: None)
+    assert software.vllm(subject).status == "fail"
+    bare = replace(subject, models=(), arms=(ARM,))
+    assert software.vllm(bare).status == "skip"
+    assert state.models(bare) == Check("models", "ok", "none; nothing is loaded here")
+    # Nothing is known of a configuration that cannot be read.
+    assert software.vllm(replace(subject, models=())).status == "fail"
+
+
+def test_keys_of_arms(subject: Subject, tmp_path: Path) -> None:
+    assert state.arms(subject) == Check("arms", "ok", "none")
+    key = tmp_path / "key"
+    other = ARM.model_copy(update={"name": "openai/b"})
+    filed = ARM.model_copy(update={"name": "openai/c", "api_key_file": str(key)})
+    lacking = state.arms(replace(subject, arms=(ARM, other, filed)))
+    assert lacking.status == "warn"
+    assert "openai/a, openai/b: The environment variable OPENAI_API_KEY is not set" in lacking.found
+    assert f"openai/c: The key file {key} cannot be read" in lacking.found
+    key.write_text("sk-canary")
+    found = state.arms(replace(subject, arms=(ARM, filed), env={"OPENAI_API_KEY": "sk-canary"}))
+    assert found == Check("arms", "ok", "openai/a, openai/c")
 
 
 # -- the command

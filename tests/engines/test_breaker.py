@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from zoran_ray.engines.breaker import SLOTS, Breaker, BreakerPolicy, Breakers, arms_fault
+from zoran_ray.engines.breaker import SLOTS, Breaker, BreakerPolicy, arms_fault
 from zoran_ray.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -231,15 +231,24 @@ def test_whose_fault_it_is(breaker, error, fault):
     assert breaker.failures() == (int(fault), int(fault))
 
 
-def test_one_for_each_arm_and_none_for_those_that_have_gone(clock):
-    breakers = Breakers(clock, POLICY)
-    assert breakers.usable("a")
-    assert len(breakers) == 0
+def test_somebody_else_may_say_whose_fault_it_is(breaker):
+    with pytest.raises(DeadlineExceeded), breaker.watch(lambda error: False):
+        raise DeadlineExceeded("x")
+    assert breaker.failures() == (0, 0)
+
+
+def test_how_long_it_stays_out(breaker, clock):
+    assert breaker.wait_s == 0
     for _ in range(4):
-        fail(breakers["a"])
-    assert not breakers.usable("a")
-    assert breakers.usable("b")
-    assert breakers["b"] is breakers["b"]
-    breakers.keep(["b", "c"])
-    assert len(breakers) == 1
-    assert breakers.usable("a")
+        fail(breaker)
+    clock.now = 2.0
+    assert breaker.wait_s == 3.0
+    with pytest.raises(Unavailable):
+        breaker.check()
+    clock.now = 5.0
+    breaker.check()
+    calls = [breaker.begin(), breaker.begin()]
+    assert breaker.wait_s > 0, "no more than the probes are let through"
+    for call in calls:
+        call.succeeded()
+    assert breaker.wait_s == 0

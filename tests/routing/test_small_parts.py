@@ -1,6 +1,7 @@
 """Mixer, change detection, pacer and guard: each by its law."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +22,39 @@ def test_a_mix_sums_to_one_and_follows_its_rule(choices: list[int]) -> None:
         expected = 0.9 * expected + 0.1 * np.eye(4)[choice]
     np.testing.assert_allclose(mixer.mix("code"), expected)
     assert mixer.mix("code").sum() == pytest.approx(1.0)
-    assert (mixer.mix("other") == 0.25).all()
+    assert (mixer.mix("other") == mixer.mix("code")).all(), "a cold class starts from the others' mean"
+
+
+def test_a_cold_class_goes_on_from_the_mean_of_the_others() -> None:
+    mixer = Mixer(("a", "b", "cold"), 2)
+    mixer.observe("a", 0)
+    mixer.observe("b", 1)
+    before = mixer.mix("cold")
+    np.testing.assert_allclose(before, (mixer.mix("a") + mixer.mix("b")) / 2)
+    mixer.observe("cold", 1)
+    np.testing.assert_allclose(mixer.mix("cold"), 0.9 * before + [0.0, 0.1])
+    with pytest.raises(KeyError):
+        mixer.observe("none", 0)
+    with pytest.raises(IndexError):
+        mixer.observe("a", 2)
+
+
+@given(
+    st.lists(st.integers(0, 2), max_size=30),
+    st.lists(st.sampled_from([None, 0, 1, 2]), min_size=1, max_size=6),
+)
+def test_a_mix_over_other_things_is_still_one(choices: list[int], origins: list[int | None]) -> None:
+    mixer = Mixer(("a", "b"), 3)
+    for choice in choices:
+        mixer.observe("a", choice)
+    before = mixer.mix("a")
+    mixer.rearrange(origins)
+    after = mixer.mix("a")
+    assert after.size == len(origins)
+    assert after.sum() == pytest.approx(1.0)
+    stays = [(k, o) for k, o in enumerate(origins) if o is not None]
+    for (k, o), (m, p) in pairwise(stays):
+        assert after[k] * before[p] == pytest.approx(after[m] * before[o]), "proportions stay"
 
 
 def test_a_mix_survives_a_checkpoint_and_refuses_nonsense() -> None:

@@ -14,16 +14,27 @@ import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from uvicorn.server import ServerState
 
+from actors.access import AccessAuthority
+from serve_apps.gateway.arms import Arms
+from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.handle import Gateway
+from serve_apps.gateway.lessons import Lessons
+from serve_apps.gateway.local_relay import LocalRelay
 from serve_apps.gateway.pages import pages
+from serve_apps.gateway.reporting import Reporting
+from serve_apps.gateway.router import Router
+from serve_apps.gateway.routing_pages import add_routing_pages
+from serve_apps.gateway.spending import Spending
 from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from tests.serve_apps.fake_replica import FakeReplica
-from zoran_ray.access import Ledger, Limits
+from zoran_ray.access import UNLIMITED, Ledger, Limits
+from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo, ReplicaInfo, ReplicaLoad
-from zoran_ray.settings import ServerSettings
+from zoran_ray.offers import ArmSpec
+from zoran_ray.settings import ModelsFile, ModelSpec, RoutingSettings, ServerSettings
 from zoran_ray.telemetry import GatewayMetrics, Tracing
 
 MODEL = "local/m"
@@ -54,10 +65,12 @@ class Stack:
     """One gateway and its replicas.
 
     Args:
+        folder: For the ledger of budgets.
+        budget: Of the deployment.
         settings: Fields of `ServerSettings`.
     """
 
-    def __init__(self, open_without_keys=True, **settings):
+    def __init__(self, folder, open_without_keys=True, budget=UNLIMITED, environ=None, **settings):
         self.fleet = Fleet(rng=random.Random(7))
         self.door = Door(open_without_keys=open_without_keys)
         self.door.update(KeySnapshot())
@@ -67,16 +80,32 @@ class Stack:
         self.registry = CollectorRegistry()
         self.metrics = GatewayMetrics(self.registry)
         self.waiting = WaitingRoom(self.fleet, self._wake, self.metrics)
+        self.arms = Arms(environ or {})
+        self.authority = AccessAuthority(folder / "keys.sqlite", budget)
+        self.spending = Spending(self._authority)
+        self.reports = []
+        self.reporting = Reporting(self._report)
+        conversations = Conversations(time.monotonic)
+        self.draws = random.Random(7)
+        self.router = Router(
+            self.fleet, self.arms, self.door, conversations, RoutingSettings(), self.draws.random
+        )
+        self.state = {}
+        server, app = ServerSettings(**settings), pages(self.fleet, self.arms, self.door, self._exposition)
+        add_routing_pages(app, self.door, self.router, server, self._score, self._state)
         self.gateway = Gateway(
-            ServerSettings(**settings),
+            server,
             fleet=self.fleet,
             door=self.door,
             limits=self.limits,
-            upstream=self.upstream,
-            waiting=self.waiting,
+            router=self.router,
+            local=LocalRelay(self.fleet, self.upstream, self.waiting),
+            arms=self.arms,
+            spending=self.spending,
+            lessons=Lessons(self.reporting, conversations),
             metrics=self.metrics,
             tracing=Tracing(),
-            pages=pages(self.fleet, self.door, self._exposition),
+            pages=app,
         )
         self.model = {"queue_timeout_s": PATIENCE_S}
         self.replicas, self._loads, self.answers = {}, {}, []
@@ -105,7 +134,9 @@ class Stack:
         for connection in self.uvicorn.connections:
             connection.transport.abort()
         await asyncio.gather(*self.uvicorn.tasks)
+        await self.spending.flush(PATIENCE_S)
         await self.upstream.close()
+        await self.arms.close()
 
     async def replica(self, replica_id="r1", running=0, *, dead=False):
         """A replica of the model that says it runs `running` requests; a dead one's port is closed."""
@@ -155,6 +186,33 @@ class Stack:
         """Requests this gateway counts on its replicas."""
         return sum(seat.mine for seat in self.fleet._seats.values())
 
+    def catalogue(self, *arms, **prices):
+        """Give the gateway these arms (dicts of `ArmSpec`), and the local model with these prices."""
+        local = {"name": "m", "context_tokens": 2048, **prices}
+        file = ModelsFile(models=(ModelSpec(**local),), arms=tuple(ArmSpec(**arm) for arm in arms))
+        self.arms.update(Catalogue(file))
+        self.metrics.observe_catalogue([arm["name"] for arm in arms])
+
+    async def reported(self):
+        """What the Resonator was told so far."""
+        await self.reporting.flush()
+        return self.reports
+
+    async def _authority(self, actor, method, *args, timeout_s=PATIENCE_S):
+        assert actor == "access"
+        return await getattr(self.authority, method)(*args)
+
+    async def _report(self, batch):
+        self.reports += batch
+
+    async def _score(self, scored):
+        await self.reporting.flush()
+        self.reports.append(scored)
+        return "counted"
+
+    async def _state(self):
+        return self.state
+
     async def _lease(self, asks, settlements):
         return self.ledger.lease(asks, settlements)
 
@@ -178,7 +236,7 @@ class _Log(logging.Handler):
 
 
 @pytest.fixture
-async def make_stack():
+async def make_stack(tmp_path):
     """Starts gateways; afterwards nothing they said may hold a replica's secret or address."""
     log, root = _Log(), logging.getLogger()
     level = root.level
@@ -188,7 +246,9 @@ async def make_stack():
     async with contextlib.AsyncExitStack() as running:
 
         async def make(**settings):
-            stacks.append(await running.enter_async_context(Stack(**settings)))
+            folder = tmp_path / str(len(stacks))
+            folder.mkdir(mode=0o700)
+            stacks.append(await running.enter_async_context(Stack(folder, **settings)))
             return stacks[-1]
 
         yield make

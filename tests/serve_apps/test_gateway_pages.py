@@ -22,7 +22,8 @@ def locked(stack):
 
 async def test_the_model_list(stack):
     await stack.replica()
-    (model,) = (await stack.get("/v1/models")).json["data"]
+    model, auto = (await stack.get("/v1/models")).json["data"]
+    assert auto["id"] == "zoran/auto"
     assert (model["id"], model["object"], model["owned_by"], model["created"]) == (
         "local/m", "model", "zoran", 5,
     )  # fmt: skip
@@ -31,7 +32,10 @@ async def test_the_model_list(stack):
         "source": "embedded",
         "description": "A model.",
         "ready_replicas": 1,
+        "state": "ready",
+        "why": None,
     }
+    assert (await stack.get("/v1/models/zoran/auto")).json == auto
     for name in ("local/m", "m"):
         assert (await stack.get(f"/v1/models/{name}")).json == model
 

@@ -9,7 +9,8 @@ import pytest
 from actors.registry import ReplicaRegistry
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, ModelLoadError, ModelNotFound
 from zoran_ray.messages import ReplicaInfo, ReplicaLoad
-from zoran_ray.settings import ModelSpec, ScalingSettings, Settings
+from zoran_ray.offers import ArmSpec
+from zoran_ray.settings import ModelsFile, ModelSpec, ScalingSettings, Settings
 
 with warnings.catch_warnings():
     # Ray's own use of pydantic, at import.
@@ -225,11 +226,15 @@ async def test_a_model_that_may_sleep_is_there_at_once(keeper, serve, progress):
     assert (row["state"], row["replicas"]) == ("scaled to zero", 0)
 
 
+ROW = ("name", "state", "replicas", "running", "waiting", "source", "description")
+
+
 async def test_rows_for_people(keeper, serve, progress):
     await keeper.load(spec(description="Mine."), progress)
     keeper.begin(spec("next", engine_args={"hangs": 1}))
     ready, loading = await keeper.rows()
-    assert ready == {
+    assert ready["usd_per_million_input"] == 0
+    assert {field: ready[field] for field in ROW} == {
         "name": "local/m", "state": "ready", "replicas": 1, "running": 2, "waiting": 1,
         "source": "org/model", "description": "Mine.",
     }  # fmt: skip
@@ -260,6 +265,82 @@ async def test_a_registry_that_restarts_learns_everything_again(keeper, serve, p
     telling.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await telling
+
+
+ARM = ArmSpec(name="ollama/x", provider="ollama", upstream="x", context_tokens=9, data_goes="local")
+
+
+async def catalogue(serve):
+    return (await serve.registry.watch_catalogue("", 0, 10)).file
+
+
+async def test_gateways_hear_of_what_is_served_and_of_all_arms(keeper, serve, progress):
+    assert keeper.follow(ModelsFile(arms=(ARM,))) == ()
+    await keeper.load(spec(env={"HF_TOKEN": "hf_canary"}, engine_args={"max_num_seqs": 4}), progress)
+    found = await catalogue(serve)
+    assert [model.public_name for model in found.models] == ["local/m"]
+    assert found.arms == (ARM,)
+    assert "hf_canary" not in repr(found)
+    await keeper.unload("m", progress)
+    assert (await catalogue(serve)).models == ()
+
+
+async def test_a_new_price_is_no_new_generation(keeper, serve, progress):
+    info = await keeper.load(spec(), progress)
+    dearer = spec(usd_per_million_input=2.0, description="Mine.")
+    assert keeper.follow(ModelsFile(models=(dearer,))) == ()
+    await keeper.tell()
+    assert (await catalogue(serve)).models[0].usd_per_million_input == 2
+    told = (await served(serve))["local/m"]
+    assert (told.generation, told.description) == (info.generation, "Mine.")
+    assert (await keeper.load(dearer, progress)).generation == info.generation
+    assert len(serve.apps) == 1
+
+
+async def test_an_edit_of_how_models_run_waits_for_a_load(keeper, serve, progress):
+    await keeper.load(spec(), progress)
+    wider = spec(engine_args={"max_num_seqs": 4}, usd_per_million_input=2.0)
+    assert keeper.follow(ModelsFile(models=(wider, spec("more")))) == ("m", "more")
+    assert len(serve.apps) == 1
+    assert keeper.catalogue().models[0].usd_per_million_input == 2
+    await keeper.load(wider, progress)
+    assert len(serve.apps) == 2
+    # Nothing of this edit is left to be said at the next.
+    assert keeper.follow(ModelsFile(models=(wider, spec("more")), arms=(ARM,))) == ()
+
+
+async def test_an_edit_while_a_model_comes_up(keeper, serve, progress):
+    info = keeper.begin(spec(engine_args={"hangs": 1}))
+    bringing = asyncio.create_task(keeper.bring_up(spec(engine_args={"hangs": 1}), info, progress))
+    while not await served(serve):
+        await asyncio.sleep(0)
+    keeper.follow(ModelsFile(models=(spec(description="New."),)))
+    bringing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await bringing
+    assert await served(serve) == {}
+
+
+async def test_a_model_may_not_have_the_name_of_an_arm(keeper, serve, progress):
+    keeper.follow(ModelsFile(arms=(ARM,)))
+    with pytest.raises(InvalidRequest, match="'ollama/x' is the name of an arm"):
+        await keeper.load(spec("ollama/x"), progress)
+    assert not serve.apps
+
+
+async def test_a_registry_that_restarts_learns_the_catalogue_again(keeper, serve):
+    keeper.follow(ModelsFile(arms=(ARM,)))
+    telling = asyncio.create_task(keeper.keep_telling())
+    assert (await catalogue(serve)).arms == (ARM,)
+    serve.registry = ReplicaRegistry()
+    assert (await catalogue(serve)).arms == (ARM,)
+    telling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await telling
+
+
+def test_the_embedded_model_in_one_line():
+    assert "right on unseen questions" in models.describe_embedded()
 
 
 def test_what_is_said_of_a_model():

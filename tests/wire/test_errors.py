@@ -8,7 +8,7 @@ import pytest
 
 from zoran_ray import errors
 from zoran_ray.errors import ZoranError
-from zoran_ray.wire import answer, event
+from zoran_ray.wire import Endpoint, Usage, UsageFilter, answer, event
 
 STATUSES = {
     errors.InvalidRequest: 400,
@@ -16,6 +16,7 @@ STATUSES = {
     errors.PermissionDenied: 403,
     errors.RouteNotFound: 404,
     errors.ModelNotFound: 404,
+    errors.UnknownRequest: 404,
     errors.MethodNotAllowed: 405,
     errors.BodyTooLarge: 413,
     errors.RateLimited: 429,
@@ -85,6 +86,19 @@ def test_the_openai_body_says_all_four_things() -> None:
     assert told.headers == {"content-type": "application/json", "x-request-id": "req-7"}
 
 
+def test_a_spent_budget_is_told_as_openai_would() -> None:
+    spent = errors.BudgetExceeded("The budget of this API key is $5.00 a day.", param="max_tokens")
+    told = answer(spent, request_id="r")
+    assert told.status == 402
+    assert json.loads(told.body)["error"] == {
+        "message": "The budget of this API key is $5.00 a day.",
+        "type": "insufficient_quota",
+        "param": "max_tokens",
+        "code": "budget_exceeded",
+    }
+    assert not {"retry-after", "retry-after-ms"} & set(told.headers)
+
+
 def test_the_anthropic_body_carries_the_request_id() -> None:
     told = answer(errors.Overloaded("Full."), dialect="anthropic", request_id="req-7")
     assert json.loads(told.body) == {
@@ -135,3 +149,22 @@ def test_401_and_405_name_the_way_in() -> None:
     assert answer(errors.Unauthenticated("…"), request_id="r").headers["www-authenticate"] == "Bearer"
     refused = answer(errors.MethodNotAllowed("…"), request_id="r", allow=("GET", "HEAD"))
     assert refused.headers["allow"] == "GET, HEAD"
+
+
+def test_a_broken_stream_tells_what_it_did_use() -> None:
+    told = event(errors.UpstreamError("…"), "openai", usage=Usage(9, 3, 4))
+    stream = UsageFilter(Endpoint.CHAT_COMPLETIONS, drop_usage=True)
+    assert stream.feed(told) == told, "it is no usage event of the engine's"
+    assert (stream.failed, stream.finished, stream.usage) == (True, True, Usage(9, 3, 4))
+    line = told.split(b"\n\n")[0].removeprefix(b"data: ")
+    assert json.loads(line) == {
+        "error": {"message": "…", "type": "server_error", "param": None, "code": "upstream_error"},
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 3,
+            "total_tokens": 12,
+            "prompt_tokens_details": {"cached_tokens": 4},
+        },
+    }
+    for dialect in ("responses", "anthropic"):
+        assert b"usage" not in event(errors.UpstreamError("…"), dialect, usage=Usage(9, 3, 4))

@@ -14,6 +14,8 @@ from zoran_ray.access.money import MOST_NANO_USD, nano_usd, shown
 from zoran_ray.errors import BudgetExceeded, InvalidRequest
 
 DAY_S = 86_400
+MOST_ACCOUNT = 4 * 10**18
+"""Where accounts stop counting, in nano-USD: four billion dollars a day, and 64 bits are full at nine."""
 MOST_LEASE_S = 7 * DAY_S
 """Longest a reservation may be held, in seconds."""
 EVERYBODY = ""
@@ -64,6 +66,8 @@ class Reserve:
         lease_s: Seconds after which the caller must be dead if it has not settled: longer than the
             request's deadline. Until then the whole amount counts as spent.
         budget: The key's budget.
+        already: What earlier tries of the same request did cost, in nano-USD; it counts only towards the
+            most that one request may cost, because those tries have accounts of their own.
 
     Raises:
         InvalidRequest: An amount or a time is no sensible number.
@@ -74,10 +78,12 @@ class Reserve:
     most: int
     lease_s: float
     budget: Budget = UNLIMITED
+    already: int = 0
 
     def __post_init__(self) -> None:
         _check_id(self.reservation_id)
         _check_amount(self.most)
+        _check_amount(self.already)
         if not (math.isfinite(self.lease_s) and 0 < self.lease_s <= MOST_LEASE_S):
             raise InvalidRequest(f"A reservation is held for up to {MOST_LEASE_S} s, and more than 0.")
 
@@ -134,20 +140,22 @@ def refusal(wish: Reserve, owner: str, budget: Budget, spent: Spent, day: int) -
         return None
     whose = "this deployment" if owner == EVERYBODY else "this API key"
     mend = "Lower max_tokens, shorten the prompt or choose a cheaper model."
-    if budget.per_request is not None and wish.most > budget.per_request:
+    if budget.per_request is not None and wish.already + wish.most > budget.per_request:
+        before = f" after the {shown(wish.already)} of earlier tries" if wish.already else ""
         return BudgetExceeded(
             f"The budget of {whose} is {shown(budget.per_request)} for one request, and this one may cost"
-            f" up to {shown(wish.most)}. {mend}",
+            f" up to {shown(wish.most)}{before}. {mend}",
             param="max_tokens",
         )
-    if budget.per_day is None or spent.total + wish.most <= budget.per_day:
+    per_day = MOST_ACCOUNT if budget.per_day is None else budget.per_day
+    if spent.total + wish.most <= per_day:
         return None
-    left = max(0, budget.per_day - spent.total)
+    left = max(0, per_day - spent.total)
     renews = datetime.fromtimestamp((day + 1) * DAY_S, UTC).strftime("%Y-%m-%d %H:%M UTC")
     # More than a whole day's budget will not fit tomorrow either.
-    advice = f" {mend}" if wish.most > budget.per_day else ""
+    advice = f" {mend}" if wish.most > per_day else ""
     return BudgetExceeded(
-        f"The budget of {whose} is {shown(budget.per_day)} a day; {shown(left)} is left, and this request"
+        f"The budget of {whose} is {shown(per_day)} a day; {shown(left)} is left, and this request"
         f" may cost up to {shown(wish.most)}. It renews at {renews}.{advice}"
     )
 

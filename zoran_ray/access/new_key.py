@@ -4,13 +4,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
 
+from zoran_ray.access.money import MOST_NANO_USD, NANO_PER_USD
 from zoran_ray.errors import ConfigError
 
 KEY_ID_PREFIX = "key-"
+MOST_USD = MOST_NANO_USD // NANO_PER_USD
+"""Largest budget, in USD."""
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 Glob = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,160}$")]
 PerMinute = Annotated[int, Field(ge=1, le=10**12, strict=True)]
+Usd = Annotated[float, Field(ge=0, le=MOST_USD, strict=True, allow_inf_nan=False)]
 
 
 class NewKey(BaseModel):
@@ -23,6 +27,8 @@ class NewKey(BaseModel):
     requests_per_min: PerMinute | None
     tokens_per_min: PerMinute | None
     expires: FiniteFloat | None
+    usd_per_day: Usd | None
+    usd_per_request: Usd | None
     tenant: Label | Annotated[str, StringConstraints(max_length=0)]
 
 

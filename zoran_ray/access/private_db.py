@@ -9,47 +9,57 @@ import shlex
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from zoran_ray.access.kept_connection import KeptConnection, connected
 from zoran_ray.errors import ConfigError, Unavailable
-
-BUSY_S = 5.0
-"""How long one process waits for another's write, in seconds."""
 
 
 class PrivateDatabase:
-    """Transactions on one file, from any number of processes. Opened anew each time: use is rare.
+    """Transactions on one file, from any number of processes and threads.
 
     Args:
         path: The file; its folder must be closed to other users like the file itself.
         schema: Statements that make the tables.
-        schema_version: Stored in the file (`PRAGMA user_version`), above 0.
         what: What the file is, for messages.
+        anew: What to do, or what it means, where a damaged file is given up; the end of a sentence.
+        upgrades: Statements that lead from each older version of the schema to the next, oldest first.
+            The version is stored in the file (`PRAGMA user_version`), the first one is 1.
+        keep_open: Keep one connection for all threads, which then take turns. Otherwise each transaction
+            opens its own, which costs several milliseconds: closing the last one empties the log.
     """
 
-    def __init__(self, path: Path, schema: str, schema_version: int, what: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        what: str,
+        anew: str,
+        *,
+        upgrades: Sequence[Sequence[str]] = (),
+        keep_open: bool = False,
+    ) -> None:
         self.path = path.absolute()
         self._schema = schema
-        self._schema_version = schema_version
+        self._upgrades = upgrades
+        self._version = len(upgrades) + 1
         self._what = what
+        self._anew = anew
+        self._kept = KeptConnection(self.path) if keep_open else None
 
     def exists(self) -> bool:
         """Whether the file is there, in whatever state."""
         with self._translated():
-            try:
-                self.path.lstat()
-            except FileNotFoundError:
-                return False
-            return True
+            return os.path.lexists(self.path)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent view of an existing file.
 
         Raises:
-            ConfigError: Open to other users, damaged, or made by another version.
+            ConfigError: Open to other users, damaged, or made by a newer version.
             Unavailable: Another process has been writing for too long.
         """
         with self._transaction("BEGIN") as db:
@@ -70,32 +80,34 @@ class PrivateDatabase:
         with self._transaction("BEGIN IMMEDIATE") as db:
             yield db
 
+    def close(self) -> None:
+        """Lets go of the kept connection, if there is one; the next use opens it again."""
+        if self._kept is not None:
+            self._kept.close()
+
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._translated():
             self._refuse_open(self.path.parent)
             self._refuse_open(self.path)
-            uri = f"{self.path.as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)) as db:
-                db.execute("PRAGMA synchronous=FULL")
+            with connected(self.path) if self._kept is None else self._kept.lent() as db:
                 self._check_version(db)
-                db.execute(begin)
-                try:
+                with _committed(db, begin):
                     yield db
-                except BaseException:
-                    db.rollback()
-                    raise
-                db.commit()
 
     def _make(self) -> None:
+        if self._orphaned_log():
+            # SQLite would take what is in it for changes to the new file.
+            raise ConfigError(
+                f"{self._what} {self.path} is gone, but its log {self.path.name}-wal is still there."
+                " Put the file back, or move the log away too."
+            )
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")  # 0600
         os.close(handle)
         draft = Path(name)
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as db:
-                db.executescript(
-                    f"BEGIN; {self._schema}; PRAGMA user_version={self._schema_version:d}; COMMIT"
-                )
+                db.executescript(f"BEGIN; {self._schema}; PRAGMA user_version={self._version:d}; COMMIT")
                 db.execute("PRAGMA journal_mode=WAL")
             os.link(draft, self.path)
             _sync_folder(self.path.parent)
@@ -104,14 +116,27 @@ class PrivateDatabase:
         finally:
             draft.unlink()
 
+    def _orphaned_log(self) -> bool:
+        # In this order: another process that is just making the file makes it before its log.
+        return os.path.lexists(f"{self.path}-wal") and not self.exists()
+
     def _check_version(self, db: sqlite3.Connection) -> None:
-        (found,) = db.execute("PRAGMA user_version").fetchone()
-        if found > self._schema_version:
+        found = _version(db)
+        if found > self._version:
             raise ConfigError(
                 f"{self._what} {self.path} was written by a newer zoran_ray: upgrade this one."
             )
-        if found < self._schema_version:
+        if found < 1:
             raise self._damaged("it is empty or another program's")
+        if found < self._version:
+            self._upgrade(db)
+
+    def _upgrade(self, db: sqlite3.Connection) -> None:
+        with _committed(db, "BEGIN IMMEDIATE"):
+            for statements in self._upgrades[_version(db) - 1 :]:  # another process may have been first
+                for statement in statements:
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version={self._version:d}")
 
     def _refuse_open(self, path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -139,9 +164,11 @@ class PrivateDatabase:
 
     def _damaged(self, reason: str) -> ConfigError:
         path = shlex.quote(str(self.path))
+        # Its log belongs to it and would spoil the new file.
+        move = f"mkdir {path}.damaged && mv {path} {path}-* {path}.damaged/"
         return ConfigError(
-            f"{self._what} {self.path} is damaged: {reason}. Restore it from a backup, or start anew with"
-            f" `mv {path} {path}.damaged` and create the keys again."
+            f"{self._what} {self.path} is damaged: {reason}. Restore it from a backup, or stop the server,"
+            f" run `{move}` and {self._anew}."
         )
 
     def _unusable(self, error: Exception) -> ConfigError:
@@ -149,6 +176,22 @@ class PrivateDatabase:
             f"{self._what} {self.path} cannot be used: {error}."
             " Check its owner, its permissions and the free space."
         )
+
+
+@contextmanager
+def _committed(db: sqlite3.Connection, begin: str) -> Iterator[None]:
+    db.execute(begin)
+    try:
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()
+
+
+def _version(db: sqlite3.Connection) -> int:
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    return int(found)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -59,6 +59,18 @@ class SpendDesk:
         """
         self._put(_Waiting(Settle(reservation_id, actual)))
 
+    async def settled(self, settles: Sequence[Settle]) -> None:
+        """Books what requests did cost, and returns once it is on disk.
+
+        Raises:
+            ConfigError, Unavailable: The ledger cannot be used; the caller asks again, nothing is kept.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = [(entry, loop.create_future()) for entry in settles]
+        for entry, answer in waiting:
+            self._put(_Waiting(entry, answer))
+        await asyncio.gather(*(answer for _, answer in waiting))
+
     async def flush(self) -> None:
         """Waits until everything that was put in before is on disk.
 

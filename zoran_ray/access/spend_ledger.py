@@ -11,6 +11,7 @@ from pathlib import Path
 from zoran_ray.access.budgets import (
     DAY_S,
     EVERYBODY,
+    MOST_ACCOUNT,
     MOST_LEASE_S,
     UNLIMITED,
     Budget,
@@ -23,6 +24,10 @@ from zoran_ray.access.budgets import (
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.errors import BudgetExceeded
 
+SPEND_FILE = "spend.sqlite"
+"""Name of the ledger in the state directory."""
+_NEVER = 0
+"""The day of a reservation that was settled before it came."""
 KEPT_DAYS = 100
 """Days whose accounts are kept, today included."""
 
@@ -38,11 +43,18 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX by_lease ON reservations (live, lease_ends)
 """
-BOOK = """
+BOOK = f"""
 INSERT INTO accounts (owner, day, settled, reserved) VALUES (?, ?, ?, ?)
 ON CONFLICT (owner, day) DO UPDATE
-SET settled = settled + excluded.settled, reserved = reserved + excluded.reserved
+SET settled = min(settled + excluded.settled, {MOST_ACCOUNT}), reserved = reserved + excluded.reserved
+"""  # noqa: S608 (a number of ours)
+TODAY = """
+SELECT owner, settled, reserved - coalesce(
+    (SELECT sum(most) FROM reservations
+     WHERE live = 1 AND lease_ends <= :now AND day = :day AND (key_id = owner OR owner = :everybody)), 0)
+FROM accounts WHERE day = :day
 """
+ANEW = "go on: what was spent today then counts from nothing"
 RESERVE = """
 INSERT INTO reservations (reservation_id, key_id, day, most, lease_ends, live) VALUES (?, ?, ?, ?, ?, 1)
 """
@@ -58,12 +70,21 @@ class SpendLedger:
         path: The file; made by the first entry.
         clock: Unix time in seconds.
         deployment: What all keys together may spend.
+        keep_open: Keep the file open: for whoever books all day.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float], deployment: Budget = UNLIMITED) -> None:
-        self._db = PrivateDatabase(path, SCHEMA, 1, "The ledger of budgets")
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float],
+        deployment: Budget = UNLIMITED,
+        *,
+        keep_open: bool = False,
+    ) -> None:
+        self._db = PrivateDatabase(path, SCHEMA, "The ledger of budgets", ANEW, keep_open=keep_open)
         self._clock = clock
         self._deployment = deployment
+        self._swept = -1
 
     def book(self, entries: Sequence[Entry]) -> tuple[BudgetExceeded | None, ...]:
         """Writes entries in their order, in one transaction; on return all of it is on disk.
@@ -74,6 +95,9 @@ class SpendLedger:
         now = self._clock()
         with self._db.write() as db:
             _end_leases(db, now)
+            if self._swept != (today := _day(now)):
+                _forget_days(db, now)
+                self._swept = today
             return tuple(self._book(db, entry, now) for entry in entries)
 
     def reserve(self, wish: Reserve) -> None:
@@ -92,22 +116,31 @@ class SpendLedger:
 
     def spent(self, owner: str = EVERYBODY) -> Spent:
         """An owner's account of today; leases that have run out do not count."""
+        return self.spent_today().get(owner, Spent())
+
+    def spent_today(self) -> dict[str, Spent]:
+        """Every account of today by its owner, `EVERYBODY` among them; ended leases do not count."""
         if not self._db.exists():
-            return Spent()
+            return {}
         now = self._clock()
+        asked = {"now": now, "day": _day(now), "everybody": EVERYBODY}
         with self._db.read() as db:
-            found = _account(db, owner, _day(now))
-            (over,) = db.execute(
-                "SELECT coalesce(sum(most), 0) FROM reservations"
-                " WHERE live = 1 AND lease_ends <= ? AND day = ? AND (key_id = ? OR ? = ?)",
-                (now, _day(now), owner, owner, EVERYBODY),
-            ).fetchone()
-            return Spent(found.settled, found.reserved - over)
+            return {
+                owner: Spent(settled, reserved) for owner, settled, reserved in db.execute(TODAY, asked)
+            }
+
+    def exists(self) -> bool:
+        """Whether anything was ever booked."""
+        return self._db.exists()
+
+    def close(self) -> None:
+        """Lets go of the file; the next use opens it again."""
+        self._db.close()
 
     def _book(self, db: sqlite3.Connection, entry: Entry, now: float) -> BudgetExceeded | None:
         if isinstance(entry, Reserve):
             return self._reserve(db, entry, now)
-        _settle(db, entry)
+        _settle(db, entry, now)
         return None
 
     def _reserve(self, db: sqlite3.Connection, wish: Reserve, now: float) -> BudgetExceeded | None:
@@ -124,11 +157,17 @@ class SpendLedger:
         return None
 
 
-def _settle(db: sqlite3.Connection, entry: Settle) -> None:
+def _settle(db: sqlite3.Connection, entry: Settle, now: float) -> None:
     found = _reservation(db, entry.reservation_id)
     if found is None:
+        # Its reservation may have been overtaken on the way, and must find that it is over.
+        db.execute(
+            "INSERT INTO reservations VALUES (?, '', ?, 0, ?, 0)", (entry.reservation_id, _NEVER, now)
+        )
         return
     key_id, day, most, live = found
+    if day == _NEVER:
+        return
     db.execute("DELETE FROM reservations WHERE reservation_id = ?", (entry.reservation_id,))
     _add(db, key_id, day, settled=entry.actual, reserved=-most if live else 0)
 
@@ -143,6 +182,10 @@ def _end_leases(db: sqlite3.Connection, now: float) -> None:
         db.execute("UPDATE reservations SET live = 0 WHERE reservation_id = ?", (reservation_id,))
         _add(db, key_id, day, settled=0, reserved=-most)
     db.execute("DELETE FROM reservations WHERE live = 0 AND lease_ends <= ?", (now - MOST_LEASE_S,))
+
+
+def _forget_days(db: sqlite3.Connection, now: float) -> None:
+    """Drops old accounts; it reads all of them, so once a day is enough."""
     db.execute("DELETE FROM accounts WHERE day <= ?", (_day(now) - KEPT_DAYS,))
 
 

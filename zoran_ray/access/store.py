@@ -20,17 +20,22 @@ SCHEMA = """
 CREATE TABLE keys (
     key_id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,
     models TEXT NOT NULL, requests_per_min INTEGER, tokens_per_min INTEGER, expires REAL,
-    tenant TEXT NOT NULL, created REAL NOT NULL, revoked REAL
+    tenant TEXT NOT NULL, created REAL NOT NULL, revoked REAL, usd_per_day REAL, usd_per_request REAL
 ) STRICT;
 CREATE TABLE version (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL) STRICT;
 INSERT INTO version VALUES (1, 0)
 """
+UPGRADES = (
+    ("ALTER TABLE keys ADD COLUMN usd_per_day REAL", "ALTER TABLE keys ADD COLUMN usd_per_request REAL"),
+)
 INSERT = """
-INSERT INTO keys (key_id, name, digest, models, requests_per_min, tokens_per_min, expires, tenant, created)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO keys (key_id, name, digest, models, requests_per_min, tokens_per_min, expires, tenant,
+    usd_per_day, usd_per_request, created)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SELECT = """
-SELECT key_id, name, digest, models, requests_per_min, tokens_per_min, expires, tenant, created, revoked
+SELECT key_id, name, digest, models, requests_per_min, tokens_per_min, expires, tenant,
+    usd_per_day, usd_per_request, created, revoked
 FROM keys ORDER BY created, rowid
 """
 
@@ -62,7 +67,9 @@ class KeyStore:
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self._db = PrivateDatabase(path, SCHEMA, 1, "The key store")
+        self._db = PrivateDatabase(
+            path, SCHEMA, "The key store", "create the keys again", upgrades=UPGRADES
+        )
         self._clock = clock
 
     def create(
@@ -74,6 +81,8 @@ class KeyStore:
         tokens_per_min: int | None = None,
         expires: float | None = None,
         tenant: str = "",
+        usd_per_day: float | None = None,
+        usd_per_request: float | None = None,
     ) -> tuple[KeyInfo, str]:
         """Makes a key.
 
@@ -84,6 +93,8 @@ class KeyStore:
             tokens_per_min: Most tokens in any 60 s.
             expires: Unix time in seconds.
             tenant: Whose memory and caches it shares.
+            usd_per_day: Most USD in one UTC day.
+            usd_per_request: Most USD that one request may cost.
 
         Returns:
             What is stored, and the key itself, which nobody can show again.
@@ -100,6 +111,8 @@ class KeyStore:
             tokens_per_min=tokens_per_min,
             expires=expires,
             tenant=tenant,
+            usd_per_day=usd_per_day,
+            usd_per_request=usd_per_request,
         )
         secret = make_secret()
         info = KeyInfo(
@@ -167,6 +180,8 @@ def _insert(db: sqlite3.Connection, info: KeyInfo, created: float) -> None:
         info.tokens_per_min,
         info.expires,
         info.tenant,
+        info.usd_per_day,
+        info.usd_per_request,
         created,
     )
     db.execute(INSERT, row)
@@ -181,7 +196,8 @@ def _rows(db: sqlite3.Connection, now: float) -> tuple[KeyRow, ...]:
 
 
 def _row(raw: sqlite3.Row, now: float) -> KeyRow:
-    key_id, name, digest, models, requests, tokens, expires, tenant, created, revoked = raw
+    key_id, name, digest, models, requests, tokens, expires, tenant, per_day, per_request, *times = raw
+    created, revoked = times
     info = KeyInfo(
         key_id=key_id,
         name=name,
@@ -191,6 +207,8 @@ def _row(raw: sqlite3.Row, now: float) -> KeyRow:
         tokens_per_min=tokens,
         expires=expires,
         tenant=tenant,
+        usd_per_day=per_day,
+        usd_per_request=per_request,
     )
     state: KeyState = "live"
     if revoked is not None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from zoran_ray.cli import chat, config, doctor, keys, models, serve, server
+from zoran_ray.cli import chat, config, doctor, keys, models, route, serve, server
 from zoran_ray.cli.exits import Commands
 
 app = typer.Typer(
@@ -30,5 +30,6 @@ app.command("status")(server.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("chat")(chat.chat)
+app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

@@ -1,13 +1,25 @@
-"""`zoran chat`: talk to any OpenAI-compatible server."""
+"""`zoran chat`: talk to any OpenAI-compatible server, or to a provider's model without a server."""
 
+import os
 import sys
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Annotated
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zoran_ray.cli.options import AsJson, ConfigFile, StateDir, settings
+from zoran_ray.cli.endpoint import ApiKey, BaseUrl, client
+from zoran_ray.cli.options import (
+    AsJson,
+    ConfigFile,
+    Direct,
+    ModelsFilePath,
+    StateDir,
+    configured,
+    only_direct,
+)
+
+if TYPE_CHECKING:
+    from zoran_ray.cli.conversation import Answering
 
 MAX_QUESTION_BYTES = 4 * 1024 * 1024
 """Most that is read from a pipe."""
@@ -16,21 +28,12 @@ MAX_QUESTION_BYTES = 4 * 1024 * 1024
 def chat(
     question: Annotated[str | None, typer.Option("-q", "--question", help="Ask this and end.")] = None,
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Who answers; by default the server's first model.")
+        str | None, typer.Option("-m", "--model", help="Who answers; by default the first model there is.")
     ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="ZORAN_BASE_URL", help="Server to ask; by default the one of the state directory."
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar=["ZORAN_API_KEY", "OPENAI_API_KEY"],
-            help="Key of that server; better given as a variable, which no process list shows.",
-        ),
-    ] = None,
+    direct: Direct = False,
+    models_file: ModelsFilePath = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
     system: Annotated[str | None, typer.Option(help="System message before everything else.")] = None,
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=1, help="Longest silence, in seconds.")
@@ -41,20 +44,29 @@ def chat(
 ) -> None:
     """Ask a model. Ctrl-C cancels an answer, Ctrl-D ends; a question can be piped in."""
     from zoran_ray.cli.conversation import Conversation
-    from zoran_ray.client import Client
 
+    only_direct(direct, models_file)
     if question is None and not sys.stdin.isatty():
-        question = _piped()
-    url = base_url or _local_url(state_dir, config)
-    with Client(url, api_key, timeout_s) as client:
-        conversation = Conversation(client, model, system, as_json)
+        question = piped()
+    whom: AbstractContextManager[Answering]
+    if direct:
+        from zoran_ray.cli.direct import DirectClient
+
+        loaded = configured(config=config, state_dir=state_dir, models_file=models_file)
+        whole_s = loaded.settings.server.request_timeout_s
+        whom = DirectClient(loaded.catalogue, os.environ, timeout_s, whole_s)
+    else:
+        whom = client(base_url, api_key, state_dir, config, timeout_s)
+    with whom as answering:
+        conversation = Conversation(answering, model, system, as_json)
         if question is not None:
             conversation.ask(question)
         else:
             conversation.run()
 
 
-def _piped() -> str:
+def piped() -> str:
+    """What stands on stdin. Raises: typer.BadParameter: Nothing, or too much."""
     raw = sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1)
     if len(raw) > MAX_QUESTION_BYTES:
         raise typer.BadParameter(f"the question on stdin is longer than {MAX_QUESTION_BYTES} bytes.")
@@ -62,23 +74,3 @@ def _piped() -> str:
     if not text.strip():
         raise typer.BadParameter("there is no question on stdin; give one with -q.")
     return text
-
-
-def _local_url(state_dir: Path | None, config: Path | None) -> str:
-    """Where the server of the state directory says it is, or else where it would be."""
-    from zoran_ray.control import read_record
-
-    found = settings(config=config, state_dir=state_dir)
-    record = read_record(found.state_dir)
-    return record.url if record is not None else _reachable(found.server.host, found.server.port)
-
-
-def _reachable(host: str, port: int) -> str:
-    """The address to ask for a server that listens on `host`."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return f"http://{host}:{port}"
-    if address.is_unspecified:
-        return f"http://{'127.0.0.1' if address.version == 4 else '[::1]'}:{port}"
-    return f"http://{f'[{host}]' if address.version == 6 else host}:{port}"

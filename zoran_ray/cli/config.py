@@ -24,13 +24,17 @@ def show(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """All settings and models as they are in force."""
+    """All settings, models and arms as they are in force."""
     loaded = configured(config=config, state_dir=state_dir)
     data = loaded.settings.model_dump(mode="json")
-    models = [_shown(spec) for spec in loaded.models]
+    offers: dict[str, Any] = {
+        "use": loaded.catalogue.use,
+        "models": [_shown(spec) for spec in loaded.models],
+        "arms": [arm.model_dump(mode="json") for arm in loaded.arms],
+    }
     if as_json:
         origins = {"origins": dict(loaded.origins)} if origin else {}
-        print_json({"settings": data, "models": models, **origins})
+        print_json({"settings": data, **offers, **origins})
     elif origin:
         rows = [(name, _text(_at(data, name)), place) for name, place in sorted(loaded.origins.items())]
         print_table(("SETTING", "VALUE", "ORIGIN"), rows)
@@ -38,8 +42,8 @@ def show(
         import yaml
 
         typer.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
-        typer.echo("# models, as in a models file:")
-        text = yaml.safe_dump({"models": models}, sort_keys=False, allow_unicode=True)
+        typer.echo("# models and arms, as in a models file:")
+        text = yaml.safe_dump(offers, sort_keys=False, allow_unicode=True)
         typer.echo("".join(f"# {line}\n" for line in text.splitlines()), nl=False)
 
 
@@ -47,7 +51,7 @@ def show(
 def check(state_dir: StateDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Whether the configuration is right; says what is wrong and where."""
     loaded = configured(config=config, state_dir=state_dir)
-    names = [spec.public_name for spec in loaded.models]
+    names = [offer.public_name for offer in loaded.catalogue.offers]
     if as_json:
         print_json({"ok": True, "models": names})
     else:

@@ -1,15 +1,26 @@
 """A conversation at the terminal: keeps the history and shows answers as they come."""
 
 import sys
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from typing import Literal, Protocol
 
 import typer
 
 from zoran_ray.cli.output import print_json, printable, styled
-from zoran_ray.client import Client, Delta
+from zoran_ray.client import Delta, Message
 from zoran_ray.client.answers import joined
 from zoran_ray.errors import ZoranError
+
+
+class Answering(Protocol):
+    """Whom a conversation asks: a server's client, or a provider."""
+
+    def chat(
+        self, messages: Sequence[Message], model: str | None, *, stream: Literal[True]
+    ) -> Generator[Delta, None, None]:
+        """The answer, piece by piece; closing the iterator cancels the rest. Raises: ZoranError."""
 
 
 class Conversation:
@@ -17,12 +28,12 @@ class Conversation:
 
     Args:
         client: Whom to ask.
-        model: Who answers; None for the server's first.
+        model: Who answers; None for the first there is.
         system: System message, if any.
         as_json: Print every answer as one JSON line when it is complete.
     """
 
-    def __init__(self, client: Client, model: str | None, system: str | None, as_json: bool) -> None:
+    def __init__(self, client: Answering, model: str | None, system: str | None, as_json: bool) -> None:
         self._client = client
         self._model = model
         self._as_json = as_json

@@ -1,18 +1,35 @@
 """`zoran models`: what is served, and loading and unloading while the server runs."""
 
+import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoran_ray.cli.options import AsJson, ConfigFile, EngineArgs, StateDir, configured, settings
-from zoran_ray.cli.output import Progress, print_json, print_table
-from zoran_ray.cli.server import ask_status
+from zoran_ray.cli.endpoint import ApiKey, BaseUrl, client
+from zoran_ray.cli.model_table import print_models, told_rows, warn_of_refusal
+from zoran_ray.cli.options import (
+    AsJson,
+    ConfigFile,
+    Direct,
+    EngineArgs,
+    ModelsFilePath,
+    StateDir,
+    configured,
+    only_direct,
+    settings,
+)
+from zoran_ray.cli.output import Progress, print_json
 from zoran_ray.errors import Unreachable
 
 if TYPE_CHECKING:
-    from zoran_ray.settings import ModelSpec
+    from zoran_ray.config import Loaded
+    from zoran_ray.settings import ArmSpec, ModelSpec
+
+LIST_TIMEOUT_S = 20.0
+"""Longer than the server takes to ask all arms."""
 
 app = typer.Typer(help="List, load and unload models.")
 
@@ -21,31 +38,75 @@ Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wai
 
 @app.callback(invoke_without_command=True)
 def models(
-    ctx: typer.Context, state_dir: StateDir = None, config: ConfigFile = None, as_json: AsJson = False
+    ctx: typer.Context,
+    direct: Direct = False,
+    models_file: ModelsFilePath = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    state_dir: StateDir = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """List, load and unload models."""
     if ctx.invoked_subcommand is None:
-        list_(state_dir, config, as_json)
+        list_(direct, models_file, base_url, api_key, state_dir, config, as_json)
 
 
 @app.command("list")
-def list_(state_dir: StateDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """The models of the running server, or those it would serve."""
-    try:
-        rows = ask_status(settings(config=config, state_dir=state_dir).state_dir).get("models", [])
-    except Unreachable:
-        rows = [_configured_row(spec) for spec in configured(config=config, state_dir=state_dir).models]
+def list_(
+    direct: Direct = False,
+    models_file: ModelsFilePath = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    state_dir: StateDir = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """All models, those of others too: whether each can be asked, what it costs, where prompts go."""
+    only_direct(direct, models_file)
+    file: dict[str, Any] = {}
+    if direct:
+        rows = _asked_from_here(configured(config=config, state_dir=state_dir, models_file=models_file))
+    elif base_url is not None:
+        with client(base_url, api_key, state_dir, config, LIST_TIMEOUT_S) as server:
+            rows = told_rows(server.ask("GET", "models"))
+    else:
+        rows, file = _of_own_server(state_dir, config)
     rows = [row | {"description": row.get("description") or _description(row)} for row in rows]
     if as_json:
-        print_json({"models": rows})
-        return
-    print_table(
-        ("MODEL", "STATE", "REPLICAS", "SOURCE", "DESCRIPTION"),
-        [
-            [str(row.get(key, "")) for key in ("name", "state", "replicas", "source", "description")]
-            for row in rows
-        ],
-    )
+        print_json({"models": rows, **({"models_file": file} if file else {})})
+    else:
+        print_models(rows)
+    warn_of_refusal(file)
+
+
+def _asked_from_here(loaded: "Loaded") -> list[dict[str, Any]]:
+    """What the files say; arms are asked, all at once."""
+    from zoran_ray.engines.reachable import arm_rows
+
+    arms = asyncio.run(arm_rows(loaded.arms, os.environ))
+    return [*_configured_rows(loaded.models, "needs `zoran serve`"), *arms]
+
+
+def _of_own_server(
+    state_dir: Path | None, config: Path | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What the server of the state directory says, or else what it would serve; then its models file."""
+    from zoran_ray.control import Control
+
+    folder = settings(config=config, state_dir=state_dir).state_dir
+    try:
+        found = Control(folder).call("models", LIST_TIMEOUT_S)
+    except Unreachable:
+        offers = configured(config=config, state_dir=state_dir).catalogue.offers
+        return _configured_rows(offers, "not running"), {}
+    return [*found.get("models", ()), *found.get("arms", ())], found.get("models_file") or {}
+
+
+def _configured_rows(offers: "Sequence[ModelSpec | ArmSpec]", state: str) -> list[dict[str, Any]]:
+    from zoran_ray.engines.offering import offer_row
+
+    return [offer_row(offer) | {"name": offer.public_name, "state": state} for offer in offers]
 
 
 @app.command()
@@ -91,16 +152,6 @@ def _tell_done(done: str, result: dict[str, Any], model: str, as_json: bool) -> 
         print_json(result)
     else:
         typer.echo(f"{done} {result.get('model', model)}.")
-
-
-def _configured_row(spec: "ModelSpec") -> dict[str, Any]:
-    return {
-        "name": spec.public_name,
-        "source": spec.source,
-        "state": "not running",
-        "replicas": 0,
-        "description": spec.description,
-    }
 
 
 def _description(row: dict[str, Any]) -> str:

@@ -25,6 +25,20 @@ EngineArgs = Annotated[
         "--engine-arg", metavar="KEY=VALUE", help="Argument for vLLM, by its own name. Repeatable."
     ),
 ]
+Direct = Annotated[
+    bool,
+    typer.Option("--direct", help="Without a server: ask providers from here, with the keys found here."),
+]
+ModelsFilePath = Annotated[
+    Path | None,
+    typer.Option("--models-file", help="With --direct: models file instead of the configured one."),
+]
+
+
+def only_direct(direct: bool, models_file: Path | None) -> None:
+    """Refuse a models file where a server has its own."""
+    if models_file is not None and not direct:
+        raise typer.BadParameter("--models-file needs --direct: a server has read its own.")
 
 
 def configured(**flags: Any) -> "Loaded":

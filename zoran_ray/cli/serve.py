@@ -21,7 +21,9 @@ def serve(
         list[str] | None,
         typer.Option("--model", help="Folder, hub id, or `pocket` (the embedded model). Repeatable."),
     ] = None,
-    models_file: Annotated[Path | None, typer.Option(help="YAML file with a list of models.")] = None,
+    models_file: Annotated[
+        Path | None, typer.Option(help="YAML file with models and arms; followed while it is edited.")
+    ] = None,
     engine_arg: EngineArgs = None,
     gateways: Annotated[int | None, typer.Option(min=1, max=64, help="Gateway replicas.")] = None,
     state_dir: StateDir = None,

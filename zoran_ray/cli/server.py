@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoran_ray.cli.model_table import warn_of_refusal
 from zoran_ray.cli.options import AsJson, ConfigFile, StateDir, settings
 from zoran_ray.cli.output import Progress, print_json, print_table
 from zoran_ray.errors import DeadlineExceeded, Unreachable
@@ -57,6 +58,7 @@ def stop(
 def status(state_dir: StateDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """What the server serves, and with which processes."""
     found = ask_status(settings(config=config, state_dir=state_dir).state_dir)
+    warn_of_refusal(found.get("models_file") or {})
     if as_json:
         print_json(found)
         return

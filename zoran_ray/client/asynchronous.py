@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -73,7 +73,7 @@ class AsyncClient:
 
     async def models(self) -> tuple[RemoteModel, ...]:
         """What the server offers."""
-        return read_models(await self._json("GET", "models", None))
+        return read_models(await self.ask("GET", "models"))
 
     @overload
     async def chat(
@@ -121,7 +121,25 @@ class AsyncClient:
         body = chat_body(messages, model or await self._first_model(), stream=stream, extra=extra)
         if stream:
             return self._stream(body)
-        return read_answer(await self._json("POST", "chat/completions", body))
+        return read_answer(await self.ask("POST", "chat/completions", body))
+
+    async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """What any other route of the server answers, read as JSON.
+
+        Args:
+            method: `GET` or `POST`.
+            path: Behind `/v1/`, such as `route/explain`.
+            body: Sent as JSON.
+
+        Raises:
+            ZoranError: As `chat` does.
+        """
+        async with self._response(method, path, body) as response:
+            await response.aread()
+        try:
+            return response.json()
+        except ValueError:
+            raise UpstreamError("The server's answer is not JSON; is the base URL right?") from None
 
     async def _first_model(self) -> str:
         if self._model is None:
@@ -139,17 +157,9 @@ class AsyncClient:
                     yield delta
         reader.end()
 
-    async def _json(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        async with self._response(method, path, body) as response:
-            await response.aread()
-        try:
-            return response.json()
-        except ValueError:
-            raise UpstreamError("The server's answer is not JSON; is the base URL right?") from None
-
     @asynccontextmanager
     async def _response(
-        self, method: str, path: str, body: dict[str, Any] | None
+        self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> AsyncIterator[httpx.Response]:
         """A successful response whose body is still to be read; reading it fails with our errors."""
         response = await self._begun(method, path, body)
@@ -160,7 +170,7 @@ class AsyncClient:
         finally:
             await response.aclose()
 
-    async def _begun(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    async def _begun(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         """Send until the server begins to answer with success."""
         attempts = Retries(self._retries, self._clock() + self._timeout_s, self._clock, self._rng)
         while True:
@@ -170,7 +180,7 @@ class AsyncClient:
                 wait_s = attempts.wait_s(error)
             await self._sleep(wait_s)
 
-    async def _attempt(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    async def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         request = self._http.build_request(method, path, json=body)
         try:
             response = await self._http.send(request, stream=True)

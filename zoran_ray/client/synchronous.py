@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -72,7 +72,7 @@ class Client:
 
     def models(self) -> tuple[RemoteModel, ...]:
         """What the server offers."""
-        return read_models(self._json("GET", "models", None))
+        return read_models(self.ask("GET", "models"))
 
     @overload
     def chat(
@@ -120,7 +120,25 @@ class Client:
         body = chat_body(messages, model or self._first_model(), stream=stream, extra=extra)
         if stream:
             return self._stream(body)
-        return read_answer(self._json("POST", "chat/completions", body))
+        return read_answer(self.ask("POST", "chat/completions", body))
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """What any other route of the server answers, read as JSON.
+
+        Args:
+            method: `GET` or `POST`.
+            path: Behind `/v1/`, such as `route/explain`.
+            body: Sent as JSON.
+
+        Raises:
+            ZoranError: As `chat` does.
+        """
+        with self._response(method, path, body) as response:
+            response.read()
+        try:
+            return response.json()
+        except ValueError:
+            raise UpstreamError("The server's answer is not JSON; is the base URL right?") from None
 
     def _first_model(self) -> str:
         if self._model is None:
@@ -137,16 +155,8 @@ class Client:
                 yield from reader.feed(chunk)
         reader.end()
 
-    def _json(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        with self._response(method, path, body) as response:
-            response.read()
-        try:
-            return response.json()
-        except ValueError:
-            raise UpstreamError("The server's answer is not JSON; is the base URL right?") from None
-
     @contextmanager
-    def _response(self, method: str, path: str, body: dict[str, Any] | None) -> Iterator[httpx.Response]:
+    def _response(self, method: str, path: str, body: Mapping[str, Any] | None) -> Iterator[httpx.Response]:
         """A successful response whose body is still to be read; reading it fails with our errors."""
         response = self._begun(method, path, body)
         try:
@@ -156,7 +166,7 @@ class Client:
         finally:
             response.close()
 
-    def _begun(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    def _begun(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         """Send until the server begins to answer with success."""
         attempts = Retries(self._retries, self._clock() + self._timeout_s, self._clock, self._rng)
         while True:
@@ -166,7 +176,7 @@ class Client:
                 wait_s = attempts.wait_s(error)
             self._sleep(wait_s)
 
-    def _attempt(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+    def _attempt(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         request = self._http.build_request(method, path, json=body)
         try:
             response = self._http.send(request, stream=True)

@@ -22,14 +22,14 @@ from zoran_ray.config.layers import (
 from zoran_ray.config.models import (
     EMBEDDED,
     model_from_source,
-    models_from_file,
     models_from_flags,
     parse_engine_args,
+    read_models_file,
     resolve_source,
 )
 from zoran_ray.config.validation import validated
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import ModelSpec, Settings
+from zoran_ray.settings import ArmSpec, ModelsFile, ModelSpec, Settings
 
 __all__ = [
     "EMBEDDED",
@@ -40,6 +40,7 @@ __all__ = [
     "load_settings",
     "model_from_source",
     "parse_engine_args",
+    "read_models_file",
     "resolve_source",
 ]
 
@@ -53,14 +54,26 @@ class Loaded:
 
     Attributes:
         settings: All settings.
-        models: The models to serve at start.
+        catalogue: The models to serve at start, and the arms.
         origins: Where the value of each field (by dotted name) came from: a flag, a variable, `file:line`
             or `default`.
+        catalogue_path: The models file that `catalogue` was read from; None if from no file.
     """
 
     settings: Settings
-    models: tuple[ModelSpec, ...]
+    catalogue: ModelsFile
     origins: Mapping[str, str]
+    catalogue_path: Path | None = None
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Models served here."""
+        return self.catalogue.models
+
+    @property
+    def arms(self) -> tuple[ArmSpec, ...]:
+        """Models served by others."""
+        return self.catalogue.arms
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str], cwd: Path) -> Loaded:
@@ -77,7 +90,8 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], cwd: Path) -> Loaded:
         ConfigError: Something is wrong; says where, which field, what was found and what was expected.
     """
     settings, origins = load_settings(flags, env, cwd)
-    return Loaded(settings, _models(flags, settings, cwd, home_dir(env)), origins)
+    catalogue, path = _catalogue(flags, settings, cwd, home_dir(env))
+    return Loaded(settings, catalogue, origins, path)
 
 
 def load_settings(
@@ -142,17 +156,20 @@ def _section(data: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     return data
 
 
-def _models(flags: Mapping[str, Any], settings: Settings, cwd: Path, home: Path) -> tuple[ModelSpec, ...]:
+def _catalogue(
+    flags: Mapping[str, Any], settings: Settings, cwd: Path, home: Path
+) -> tuple[ModelsFile, Path | None]:
+    """Models and arms, and the file they come from if they do."""
     sources = tuple(flags.get("model") or ())
     engine_args = parse_engine_args(flags.get("engine_arg") or ())
     if sources or settings.models_file is None:
-        return models_from_flags(sources or (EMBEDDED,), engine_args, cwd, home)
+        return models_from_flags(sources or (EMBEDDED,), engine_args, cwd, home), None
     if engine_args:
         raise ConfigError(
             f"flag --engine-arg: needs --model; for {settings.models_file}, write engine_args there.",
             param="engine_arg",
         )
-    return models_from_file(settings.models_file, home)
+    return read_models_file(settings.models_file, home), settings.models_file
 
 
 def home_dir(env: Mapping[str, str]) -> Path:

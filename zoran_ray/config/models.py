@@ -1,4 +1,4 @@
-"""Which models to serve: from `--model` flags, from a models file, or the embedded one alone."""
+"""Which models and arms there are: from flags, from a models file, or the embedded model alone."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,29 +16,33 @@ POCKET = "pocket"
 """Name of the embedded model."""
 
 
-def models_from_file(path: Path, home: Path) -> tuple[ModelSpec, ...]:
-    """The models a file lists; relative folders in it start at its own folder.
+def read_models_file(path: Path, home: Path) -> ModelsFile:
+    """What a models file says; relative paths in it start at its own folder.
+
+    Args:
+        home: What `~` stands for.
 
     Raises:
-        ConfigError: The file cannot be read or a field is wrong; says file, line and field. Or it lists
-            arms, which this version cannot serve yet.
+        ConfigError: The file cannot be read or a field is wrong; says file, line and field.
     """
     document = read_document(path)
     file = validated(ModelsFile, document.data, document.place)
-    if file.arms:
-        raise ConfigError(
-            f"{document.place(('arms',))}: providers' models cannot be served yet; take out 'arms'.",
-            param="arms",
-        )
-    return tuple(
+    models = tuple(
         model.model_copy(update={"source": resolve_source(model.source, path.parent, home)})
         for model in file.models
     )
+    arms = tuple(
+        arm.model_copy(update={"api_key_file": str(absolute(arm.api_key_file, path.parent, home))})
+        if arm.api_key_file
+        else arm
+        for arm in file.arms
+    )
+    return file.model_copy(update={"models": models, "arms": arms})
 
 
 def models_from_flags(
     sources: Sequence[str], engine_args: Mapping[str, Any], cwd: Path, home: Path
-) -> tuple[ModelSpec, ...]:
+) -> ModelsFile:
     """One model for each `--model`, all with the same engine arguments.
 
     Raises:
@@ -50,7 +54,7 @@ def models_from_flags(
         raise ConfigError(
             f"flag --model: two models would be called '{twice[0]}'; name them in a models file instead."
         )
-    return models
+    return ModelsFile(models=models)
 
 
 def model_from_source(source: str, engine_args: Mapping[str, Any], cwd: Path, home: Path) -> ModelSpec:

@@ -37,7 +37,7 @@ class Control:
         """Do `op` and return its result.
 
         Args:
-            op: `status`, `load`, `unload` or `stop`.
+            op: `status`, `models`, `load`, `unload` or `stop`.
             deadline_s: Longest wait for the result, in seconds.
             on_progress: Told stage and detail of every step.
             args: What the operation needs.

@@ -9,7 +9,7 @@ from zoran_ray.doctor import machine, network, software, state
 from zoran_ray.doctor.check import Check, Examination, Status, Subject
 from zoran_ray.doctor.torch_report import TorchReport, ask_torch
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import Settings
+from zoran_ray.settings import ModelsFile, Settings
 
 __all__ = ["Check", "Status", "Subject", "TorchReport", "ask_torch", "examine"]
 
@@ -28,6 +28,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     state.state_dir,
     state.keys,
     state.models,
+    state.arms,
     machine.docker,
 )
 
@@ -50,7 +51,8 @@ def examine(
         loaded = load(flags, env, cwd)
         check = Check("configuration", "ok", "read without mistakes")
     except ConfigError as error:
-        loaded = Loaded(Settings(), (), {})  # the rest is judged by the defaults
+        # The rest is judged by the defaults, and without any model.
+        loaded = Loaded(Settings(), ModelsFile.model_construct(), {})
         check = Check("configuration", "fail", error.message)
-    subject = Subject(loaded.settings, loaded.models, env, home_dir(env), torch())
+    subject = Subject(loaded.settings, loaded.models, env, home_dir(env), torch(), loaded.arms)
     return check, *(examination(subject) for examination in EXAMINATIONS)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoran_ray.doctor.torch_report import TorchReport
-from zoran_ray.settings import ModelSpec, Settings
+from zoran_ray.settings import ArmSpec, ModelSpec, Settings
 
 Status = Literal["ok", "warn", "fail", "skip"]
 
@@ -38,6 +38,7 @@ class Subject:
         env: The environment.
         home: The user's home folder.
         torch: What a fresh interpreter says of torch.
+        arms: The models of others.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Subject:
     env: Mapping[str, str]
     home: Path
     torch: TorchReport
+    arms: tuple[ArmSpec, ...] = ()
 
 
 Examination = Callable[[Subject], Check]

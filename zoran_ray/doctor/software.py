@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from zoran_ray.doctor.check import Check, Subject
+from zoran_ray.engines.static import is_static
 from zoran_ray.engines.vllm import installed_build
 
 TESTED_RAY = "2.60.0"
@@ -61,6 +62,8 @@ def haproxy(subject: Subject) -> Check:
 def vllm(subject: Subject) -> Check:
     """The engine, and for what it was built."""
     build = installed_build()
+    if build is None and (subject.arms or subject.models) and all(map(is_static, subject.models)):
+        return Check("vllm", "skip", "not installed; nothing is to be loaded here")
     if build is None:
         return Check("vllm", "fail", "not installed", _INSTALL_ENGINE)
     found = f"{build.version}, {build.device} build"

@@ -1,4 +1,4 @@
-"""Checks of what we keep and what we serve: state directory, keys, models."""
+"""Checks of what we keep and what we serve: state directory, keys, models, keys of providers."""
 
 import os
 import stat
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from zoran_ray.access import KeyStore
 from zoran_ray.doctor.check import Check, Subject
+from zoran_ray.engines.providers.build import key_of
 from zoran_ray.engines.static import is_static
-from zoran_ray.errors import ZoranError
+from zoran_ray.errors import ConfigError, ZoranError
 from zoran_ray.pocket import MODEL_DIR
 from zoran_ray.settings import ModelSpec
 
@@ -68,7 +69,22 @@ def models(subject: Subject) -> Check:
             "; ".join(troubles),
             "Give the folder with config.json and the weights, or a hub id.",
         )
-    return Check("models", "ok", ", ".join(_told(spec) for spec in subject.models))
+    found = ", ".join(_told(spec) for spec in subject.models)
+    return Check("models", "ok", found or "none; nothing is loaded here")
+
+
+def arms(subject: Subject) -> Check:
+    """The providers' keys are where the models file says. Nobody is asked."""
+    lacking: dict[str, list[str]] = {}
+    for spec in subject.arms:
+        try:
+            key_of(spec, subject.env)
+        except ConfigError as error:
+            lacking.setdefault(error.message, []).append(spec.name)
+    if lacking:
+        found = "; ".join(f"{', '.join(names)}: {message}" for message, names in lacking.items())
+        return Check("arms", "warn", found, "The others are served; `zoran models` asks them.")
+    return Check("arms", "ok", ", ".join(spec.name for spec in subject.arms) or "none")
 
 
 def _trouble(spec: ModelSpec) -> str:

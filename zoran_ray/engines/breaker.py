@@ -8,7 +8,7 @@ Source: M. Nygard, "Release It!", 2nd edition, 2018, "Circuit Breaker".
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -109,24 +109,38 @@ class Breaker:
         state = self.state
         return state == "closed" or (state == "half_open" and self._probing < self._policy.probes)
 
+    def check(self) -> None:
+        """Raises: Unavailable, if the arm is out of the choice."""
+        if wait_s := self.wait_s:
+            raise Unavailable(
+                f"'{self._arm}' has been failing and is left alone for a while.", retry_after_s=wait_s
+            )
+
     def begin(self) -> Call:
         """A request goes to the arm.
 
         Raises:
             Unavailable: The arm is out of the choice; nothing is counted.
         """
-        if not self.usable:
-            wait_s = max(self._opens_at - self._clock(), self._policy.open_s / SLOTS)
-            raise Unavailable(
-                f"'{self._arm}' has been failing and is left alone for a while.", retry_after_s=wait_s
-            )
+        self.check()
         if self._state == "half_open":
             self._probing += 1
         return Call(self, self._period)
 
+    @property
+    def wait_s(self) -> float:
+        """Seconds until a request may be let through again, 0 if one may be now."""
+        if self.usable:
+            return 0.0
+        # A probe that is under way may take any time.
+        return max(self._opens_at - self._clock(), self._policy.open_s / SLOTS)
+
     @contextmanager
-    def watch(self) -> Iterator[None]:
+    def watch(self, fault: Callable[[BaseException], bool] | None = None) -> Iterator[None]:
         """One request, from its beginning to the end of its answer.
+
+        Args:
+            fault: Whether an error speaks against the arm, if `arms_fault` is not to say.
 
         Raises:
             Unavailable: As `begin`.
@@ -135,7 +149,7 @@ class Breaker:
         try:
             yield
         except BaseException as error:
-            if arms_fault(error):
+            if (fault or arms_fault)(error):
                 call.failed()
             else:
                 call.abandoned()
@@ -197,34 +211,6 @@ class Breaker:
         oldest = self._slot() - SLOTS
         while self._results and (slot := next(iter(self._results))) < oldest:
             del self._results[slot]
-
-
-class Breakers:
-    """One breaker for each arm of the catalogue."""
-
-    def __init__(self, clock: Callable[[], float], policy: BreakerPolicy = DEFAULT_POLICY) -> None:
-        self._clock = clock
-        self._policy = policy
-        self._of: dict[str, Breaker] = {}
-
-    def __getitem__(self, arm: str) -> Breaker:
-        """The arm's breaker, closed if it is new. The caller knows that there is such an arm."""
-        if arm not in self._of:
-            self._of[arm] = Breaker(arm, self._clock, self._policy)
-        return self._of[arm]
-
-    def usable(self, arm: str) -> bool:
-        """Whether the arm is in the choice now."""
-        found = self._of.get(arm)
-        return found is None or found.usable
-
-    def keep(self, arms: Iterable[str]) -> None:
-        """Forgets all arms but these."""
-        kept = set(arms)
-        self._of = {arm: breaker for arm, breaker in self._of.items() if arm in kept}
-
-    def __len__(self) -> int:
-        return len(self._of)
 
 
 def arms_fault(error: BaseException) -> bool:

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoran_ray.access.money import usd
-from zoran_ray.config.document import read_document
-from zoran_ray.config.layers import absolute
-from zoran_ray.config.models import resolve_source
-from zoran_ray.config.validation import validated
+from zoran_ray.config import read_models_file
 from zoran_ray.engines.prices import Prices
 from zoran_ray.errors import InvalidRequest, ModelNotFound
 from zoran_ray.offers import ArmSpec, Use
@@ -39,7 +36,8 @@ class Catalogue:
     """What a models file says, by public name.
 
     Args:
-        file: Valid by construction: names differ, licences allow the use, fallbacks exist.
+        file: Names differ and licences allow the use; a fallback that is not there any more, as of a model
+            that was unloaded, is passed over.
     """
 
     __slots__ = ("_chains", "_entries", "_prices", "file")
@@ -135,7 +133,7 @@ class Catalogue:
         auto = False
         ahead = [name]
         while ahead:
-            if (current := ahead.pop()) in names:
+            if (current := ahead.pop()) in names or current not in self._entries:
                 continue
             names[current] = None
             entry = self._entries[current]
@@ -163,16 +161,4 @@ def read_catalogue(path: Path, home: Path) -> Catalogue:
     Raises:
         ConfigError: The file cannot be read or a field is wrong; says file, line and field.
     """
-    document = read_document(path)
-    file = validated(ModelsFile, document.data, document.place)
-    models = tuple(
-        model.model_copy(update={"source": resolve_source(model.source, path.parent, home)})
-        for model in file.models
-    )
-    arms = tuple(
-        arm.model_copy(update={"api_key_file": str(absolute(arm.api_key_file, path.parent, home))})
-        if arm.api_key_file
-        else arm
-        for arm in file.arms
-    )
-    return Catalogue(file.model_copy(update={"models": models, "arms": arms}))
+    return Catalogue(read_models_file(path, home))

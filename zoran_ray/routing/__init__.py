@@ -1,23 +1,34 @@
 """Which arm answers a request: features, learners, budget, mixer, guard. Pure: no Ray, no HTTP, no clock.
 
 The path of one request:
-    x = features(prompt)
+    x = features(prompt_of(document, path))
     decision = snapshot.choose(x, draw, ...)          # on any gateway, from a local picture
-    resonator.learn(x, decision.arm, outcome, ...)    # in one place, later
-    snapshot = resonator.snapshot()
+    resonator.learn(Feedback(x, arm, outcome, ...))   # in one place, later
+    resonator.score(x, arm, quality, ...)             # later still, if somebody says
+    snapshot = resonator.publication(epoch)
 """
 
-from zoran_ray.routing.features import Features, Prompt
+from zoran_ray.routing.explain import ArmView
+from zoran_ray.routing.features import TASKS, Features, Prompt, Vector, prompt_of, task_of
+from zoran_ray.routing.feedback import IMPLICIT, Arm, Feedback
 from zoran_ray.routing.guard import Guard, GuardSettings, Verdict
 from zoran_ray.routing.learner import Outcome, Prior
-from zoran_ray.routing.mixer import Mixer
+from zoran_ray.routing.mixer import AGENTS, Mixer
+from zoran_ray.routing.needs import Needs
+from zoran_ray.routing.objective import Objective
 from zoran_ray.routing.pacer import BudgetPacer
-from zoran_ray.routing.resonator import Arm, Feedback, Resonator
-from zoran_ray.routing.snapshot import ArmPrice, Decision, Objective, Snapshot
+from zoran_ray.routing.prices import ArmPrice, PriceList
+from zoran_ray.routing.resonator import Resonator
+from zoran_ray.routing.snapshot import Decision, Snapshot
+from zoran_ray.routing.sources import Sources
 
 __all__ = [
+    "AGENTS",
+    "IMPLICIT",
+    "TASKS",
     "Arm",
     "ArmPrice",
+    "ArmView",
     "BudgetPacer",
     "Decision",
     "Features",
@@ -25,11 +36,17 @@ __all__ = [
     "Guard",
     "GuardSettings",
     "Mixer",
+    "Needs",
     "Objective",
     "Outcome",
+    "PriceList",
     "Prior",
     "Prompt",
     "Resonator",
     "Snapshot",
+    "Sources",
+    "Vector",
     "Verdict",
+    "prompt_of",
+    "task_of",
 ]

@@ -2,16 +2,17 @@
 
 Hashed words and word pairs say what the prompt is about, cues say what kind of work it is. Nothing is
 learned here and nothing is kept, so the vector of a text is the same on every machine and in every version
-of the model that reads it. Knows text, not requests.
+of the model that reads it. Knows the shape of requests only as far as to find their text.
 """
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,15 @@ CUES = (
 )
 """Names of the first entries of every vector, in order; `one` is always 1."""
 
+TASKS = ("code", "maths", "choice", "writing", "talk", "other")
+"""Classes of task, told apart by cues alone."""
+
 _HEAD_CHARS = 2000
 _TAIL_CHARS = 1000
 _MOST_WORDS = 256
+_MOST_CHARS = 32_768
+"""Of a prompt; from here on its length says nothing new."""
+_MOST_PARTS = 64
 _WORD = re.compile(r"[a-zà-öø-ÿ]{2,24}|[0-9]+")
 _CODE = re.compile(
     r"```|\b(?:def|class|function|return|import|python|javascript|java|sql|regex|bug|compile)\b|[{};]\s*\n",
@@ -86,7 +93,7 @@ class Features:
     def __call__(self, prompt: Prompt) -> Vector:
         """float64[size]; the hashed part has length 1 unless the text has no words."""
         text = prompt.text
-        seen = text if len(text) <= _HEAD_CHARS + _TAIL_CHARS else text[:_HEAD_CHARS] + text[-_TAIL_CHARS:]
+        seen = _ends(text, _HEAD_CHARS, _TAIL_CHARS)
         vector = np.zeros(self.size)
         vector[: len(CUES)] = _cues(prompt, seen)
         rest = vector[len(CUES) :]
@@ -100,11 +107,82 @@ class Features:
     def names(self, prompt: Prompt) -> list[str]:
         """What each entry stands for in this prompt; for explanations."""
         names = [*CUES, *("" for _ in range(self.size - len(CUES)))]
-        for term in _terms(prompt.text):
+        for term in _terms(_ends(prompt.text, _HEAD_CHARS, _TAIL_CHARS)):
             at, _ = _slot(term, self.size - len(CUES))
             place = len(CUES) + at
             names[place] = f"{names[place]}, {term}" if names[place] else term
         return names
+
+
+def prompt_of(document: Mapping[str, Any], path: str) -> Prompt:
+    """The prompt in a body of any of the inference endpoints; whatever makes no sense in it is left out.
+
+    Args:
+        document: The body, parsed; nothing in it has been checked.
+        path: Public path of the endpoint.
+    """
+    if path.endswith("/completions") and "/chat/" not in path:
+        return Prompt(_text(document.get("prompt")), 1, wants_structure(document))
+    messages = document.get("input" if path.endswith(("/responses", "/embeddings")) else "messages")
+    if not isinstance(messages, list):
+        return Prompt(_text(messages), 1, wants_structure(document))
+    said = [m.get("content") for m in messages[-_MOST_PARTS:] if _is_users(m)]
+    text = next(filter(None, map(_text, reversed(said))), "") if said else _text(messages)
+    return Prompt(text, max(1, len(messages)), wants_structure(document))
+
+
+def _is_users(message: object) -> bool:
+    return isinstance(message, Mapping) and message.get("role") == "user"
+
+
+def wants_structure(document: Mapping[str, Any]) -> bool:
+    """Whether the answer must be JSON, or may be a call of a tool."""
+    return wants_json(document) or (bool(document.get("tools")) and document.get("tool_choice") != "none")
+
+
+def wants_json(document: Mapping[str, Any]) -> bool:
+    """Whether the answer must be JSON, in whichever way it was asked for."""
+    asked = [document.get("response_format"), document.get("output_config"), document.get("text")]
+    formats = [f.get("format", f) for f in asked if isinstance(f, Mapping)]
+    if any(isinstance(f, Mapping) and f.get("type") in ("json_object", "json_schema") for f in formats):
+        return True
+    return any(document.get(name) is not None for name in ("structured_outputs", "guided_json"))
+
+
+def task_of(x: Vector) -> str:
+    """The class of task that a prompt's cues speak for, one of `TASKS`."""
+    for cue, task in _SIGNS:
+        if x[cue] > 0.0:
+            return task
+    return "other"
+
+
+_SIGNS = tuple(
+    (CUES.index(cue), task)
+    for cue, task in (
+        ("choices", "choice"),
+        ("code", "code"),
+        ("maths", "maths"),
+        ("asks to write", "writing"),
+        ("asks to explain", "talk"),
+        ("conversation", "talk"),
+    )
+)
+"""Cues and what they speak for, the surest first."""
+
+
+def _text(content: object) -> str:
+    """The text in a message's content: a string, parts of it, or neither."""
+    if isinstance(content, str):
+        return _ends(content, _MOST_CHARS // 2, _MOST_CHARS // 2)
+    if not isinstance(content, list):
+        return ""
+    parts = [p.get("text") if isinstance(p, Mapping) else p for p in content[:_MOST_PARTS]]
+    return _text("\n".join(_text(part) for part in parts if isinstance(part, str)))
+
+
+def _ends(text: str, head: int, tail: int) -> str:
+    return text if len(text) <= head + tail else text[:head] + text[-tail:]
 
 
 def _cues(prompt: Prompt, seen: str) -> list[float]:

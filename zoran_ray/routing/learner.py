@@ -65,11 +65,13 @@ class Outcome:
         quality: Score 0..1.
         output_tokens: Tokens of the answer.
         latency_s: Seconds from request to last byte.
+        weight: How much the score counts, above 0: half the weight is twice the variance.
     """
 
     quality: float | None = None
     output_tokens: float | None = None
     latency_s: float | None = None
+    weight: float = 1.0
 
 
 class ArmLearner:
@@ -118,7 +120,7 @@ class ArmLearner:
             residuals = outcome.quality - self.weights[QUALITY:] @ x
             off[QUALITY] = residuals[0]
             # How much an outcome says depends on how noisy this arm's have been, not on what was believed.
-            noise = min(max(self.residual_var[QUALITY], _LEAST_NOISE), 1.0)
+            noise = min(max(self.residual_var[QUALITY], _LEAST_NOISE), 1.0) / outcome.weight
             residuals[1:] += math.sqrt(noise) * self._rng.standard_normal(self.prior.members)
             gain = _absorb(self.covariance, x, noise / self.prior.noise**2)
             self.weights[QUALITY:] += residuals[:, None] * gain

@@ -4,86 +4,55 @@ The one place that learns. It takes outcomes in and gives snapshots out; who car
 business. Deterministic: the same seed and outcomes give the same snapshots.
 """
 
-import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoran_ray.errors import ConfigError, InvalidRequest
-from zoran_ray.routing.drift import PageHinkley
+from zoran_ray.errors import ConfigError
+from zoran_ray.routing.features import TASKS as TASKS
+from zoran_ray.routing.feedback import Arm, Feedback
 from zoran_ray.routing.guard import Guard, GuardSettings, Stability, Verdict
-from zoran_ray.routing.learner import DRAWS, QUALITY, ArmLearner, Outcome, Prior
-from zoran_ray.routing.mixer import Mixer
+from zoran_ray.routing.learner import DRAWS, QUALITY, TOKENS, Outcome
+from zoran_ray.routing.learners import Learners
+from zoran_ray.routing.mixer import AGENTS, Mixer
 from zoran_ray.routing.pacer import BudgetPacer
-from zoran_ray.routing.snapshot import ArmPrice, Snapshot
+from zoran_ray.routing.recent import Recent
+from zoran_ray.routing.snapshot import Snapshot
+from zoran_ray.routing.sources import OPERATOR, Sources
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
-TASKS = ("code", "maths", "choice", "writing", "talk", "other")
-"""Classes of task, told apart by cues alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One model that can be chosen.
-
-    Attributes:
-        name: Public name.
-        price: What its tokens cost.
-        prior: What is believed of it before its first answer.
-    """
-
-    name: str
-    price: ArmPrice = field(default_factory=ArmPrice)
-    prior: Prior = field(default_factory=Prior)
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What became of one decision.
-
-    Attributes:
-        x: float64[size], the prompt as it was decided on.
-        arm: Index of the arm that answered.
-        outcome: What is known of the answer.
-        usd: What it cost.
-        input_tokens: Tokens of the prompt.
-        task: One of `TASKS`.
-        failed: It ended with an error, or later than it should have.
-    """
-
-    x: Vector
-    arm: int
-    outcome: Outcome
-    usd: float = 0.0
-    input_tokens: float = 0.0
-    task: str = "other"
-    failed: bool = False
+ROLLED_BACK = "rolled back"
+_KEEP_EVERY = 200
+"""Outcomes between two copies of a good state: it is large, and the guard is not that fast."""
 
 
 @dataclass(slots=True)
 class _Good:
-    """The last good state."""
+    """The last good state, and how many outcomes ago it was."""
 
-    learners: list[dict[str, Any]] = field(default_factory=list)
+    learners: dict[str, dict[str, Any]] = field(default_factory=dict)
     mixer: dict[str, list[float]] = field(default_factory=dict)
-    weights: NDArray[np.float64] | None = None
+    quality: Matrix | None = None
+    age: int = 0
 
 
 class Resonator:
     """Learns which arm is worth its price for which prompt.
 
     Args:
-        arms: At least one, names distinct.
+        arms: At least one, names distinct, all with as many members.
         size: Entries of a prompt's vector.
         budget_usd: USD for each request on average.
         guard: When to roll back.
         exploration: How much of the posterior's spread is used: 1 is Thompson sampling, 0 never explores.
         seed: For the ensembles.
+        sources: Bounds on what one source of scores may say.
     """
 
     def __init__(
@@ -95,29 +64,93 @@ class Resonator:
         guard: GuardSettings = GuardSettings(),  # noqa: B008 - frozen
         exploration: float = 0.5,
         seed: int = 0,
+        sources: Sources | None = None,
     ) -> None:
-        if not arms or len({arm.name for arm in arms}) != len(arms):
-            raise ConfigError("routing needs at least one arm, each with a name of its own")
         self._rng = np.random.default_rng(seed)
         self._exploration = exploration
         self._size = size
-        self._arms = tuple(arms)
-        self._learners = [ArmLearner(size, arm.prior, self._rng) for arm in arms]
-        self._drift = [PageHinkley() for _ in arms]
+        self._learners = Learners(arms, size, self._rng)
         self._pacer = BudgetPacer(budget_usd)
         self._mixer = Mixer(TASKS, len(arms))
+        self._agents = Mixer(TASKS, len(AGENTS))
         self._guard = Guard(guard)
         self._good = _Good()
+        self._sources = Sources() if sources is None else sources
+        self._recent = Recent(size)
         self._version = 0
-        self.alarms = [0] * len(arms)
-        self._snapshot = self._make_snapshot()
+        self._snapshot: Snapshot | None = None
+        self.requests = 0
+        self.spent_usd = 0.0
+
+    # -- for gateways and operators ---------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """The present picture, for gateways."""
+        """The present picture; made when it is asked for and something has changed."""
+        if self._snapshot is None:
+            self._version += 1
+            self._snapshot = Snapshot(
+                version=self._version,
+                arms=self._learners.names,
+                weights=self._learners.weights.reshape(-1, self._size).copy(),
+                residual_var=self._learners.residual_var.copy(),
+                prices=self._learners.prices,
+                usd_weight=self._pacer.usd_weight,
+                allowance_usd=self._pacer.allowance_usd,
+                spread=self._spread(),
+                guard=ROLLED_BACK if self._guard.conservative else "",
+                rollbacks=self._guard.rollbacks,
+            )
         return self._snapshot
 
+    def publication(self, epoch: str = "") -> Snapshot:
+        """The same with what only gateways need: mixes, and weights for budgets that requests bring."""
+        learners = self._learners
+        return replace(
+            self.snapshot(),
+            epoch=epoch,
+            usd_weights=self._recent.usd_weights(
+                learners.weights, learners.residual_var[TOKENS], learners.prices, self._spread()
+            ),
+            tasks=self._mixer.mixes(),
+            agents=self._agents.mixes(),
+        )
+
+    def typical(self) -> tuple[Vector, float]:
+        """The mean vector of the latest prompts, and their mean tokens."""
+        return self._recent.typical()
+
+    def mix(self, task: str) -> Vector:
+        """The EMA mix of one class of task."""
+        return self._mixer.mix(task)
+
+    def stability(self) -> Stability:
+        """S of the present state."""
+        return self._guard.stability(self._mixer.mean())
+
+    @property
+    def alarms(self) -> list[int]:
+        """How often each arm seemed to have changed."""
+        return self._learners.alarms
+
+    @property
+    def outcomes(self) -> tuple[int, ...]:
+        """How many outcomes each arm has learned from."""
+        return self._learners.outcomes
+
+    @property
+    def rollbacks(self) -> int:
+        """How many there were."""
+        return self._guard.rollbacks
+
+    @property
+    def bank_usd(self) -> float:
+        """What was saved of the budget so far; below 0 it is a debt."""
+        return self._pacer.bank_usd
+
+    # -- learning ---------------------------------------------------------------------------
+
     def learn(self, feedback: Feedback) -> Verdict | None:
-        """Take one outcome in.
+        """Take one finished request in.
 
         Returns:
             The guard's verdict if it judged now, else None.
@@ -125,108 +158,203 @@ class Resonator:
         Raises:
             InvalidRequest: Something is not finite, out of range or of another size; nothing has changed.
         """
-        self._check(feedback)
-        estimates = self._snapshot.estimates(feedback.x)
-        usd = self._snapshot.usd(estimates, feedback.input_tokens)
-        off = self._learners[feedback.arm].learn(feedback.x, feedback.outcome)
-        self._notice_change(feedback.arm, float(off[QUALITY]))
+        feedback.check(self._size, len(self._learners))
+        estimates = self._learners.estimates(feedback.x)
+        usd = self._learners.usd(estimates, feedback.input_tokens)
+        self._sources.seen(feedback.source, feedback.at)
+        heard = self._absorb(feedback)
         draw = estimates[DRAWS + int(self._rng.integers(len(estimates) - DRAWS))]
-        self._pacer.spent(feedback.usd, draw, usd)
+        believed = estimates[QUALITY]
+        self._pacer.spent(feedback.usd, believed + self._spread() * (draw - believed), usd)
         self._mixer.observe(feedback.task, feedback.arm)
+        self._recent.add(feedback.x, feedback.input_tokens)
+        self._good.age += 1
+        self.requests += 1
+        self.spent_usd += feedback.usd
+        return self._judge(feedback, usd) if heard else None
+
+    def score(
+        self,
+        x: Vector,
+        arm: int,
+        quality: float,
+        task: str = "other",
+        source: str = OPERATOR,
+        *,
+        at: float = 0.0,
+        weight: float = 1.0,
+    ) -> bool:
+        """Take in a score that comes after its request: neither money nor mix have anything to do with it.
+
+        Args:
+            source: Who says so; "" is believed without bound, see `sources`.
+            at: Unix time in seconds.
+            weight: Below 1 for weaker evidence.
+
+        Returns:
+            Whether it counts; not if its source has said too much.
+
+        Raises:
+            InvalidRequest: As `learn`; nothing has changed.
+        """
+        feedback = Feedback(x, arm, Outcome(quality, weight=weight), task=task, source=source, at=at)
+        feedback.check(self._size, len(self._learners))
+        usd = self._learners.usd(self._learners.estimates(x), 0.0)
+        if not self._absorb(feedback):
+            return False
+        self._judge(feedback, usd)
+        return True
+
+    def observe_agent(self, task: str, agent: str) -> None:
+        """Count that an agent, one of `AGENTS`, took a task. Raises: KeyError, ValueError: no such one."""
+        self._agents.observe(task, AGENTS.index(agent))
+        self._snapshot = None
+
+    def _absorb(self, feedback: Feedback) -> bool:
+        """Teach the arm. Returns: whether what the source says of quality and failure is heard."""
+        self._snapshot = None
+        outcome, source = feedback.outcome, feedback.source
+        if source == OPERATOR:
+            self._learners.learn(feedback.arm, feedback.x, outcome)
+            return True
+        weight = outcome.weight
+        if outcome.quality is not None or feedback.failed:
+            weight = self._sources.grant(source, weight, feedback.at)
+        outcome = replace(outcome, weight=weight) if weight > 0 else replace(outcome, quality=None)
+        name = self._learners.arms[feedback.arm].name
+        self._learners.learn(
+            feedback.arm,
+            feedback.x,
+            outcome,
+            lambda step: self._sources.share_of(source, name, step, feedback.at),
+        )
+        return weight > 0
+
+    # -- the guard --------------------------------------------------------------------------
+
+    def _judge(self, feedback: Feedback, usd: Vector) -> Verdict | None:
         self._guard.observe(feedback.outcome.quality, self._floor(feedback.x, usd), failed=feedback.failed)
         verdict = self._guard.judge(self._mixer.mean())
         if verdict is Verdict.HEALTHY:
             self._keep()
         elif verdict is Verdict.ROLL_BACK:
             self._roll_back()
-        self._snapshot = self._make_snapshot()
         return None if verdict is Verdict.WATCH else verdict
-
-    def stability(self) -> Stability:
-        """S of the present state."""
-        return self._guard.stability(self._mixer.mean())
-
-    def mix(self, task: str) -> Vector:
-        """The EMA mix of one class of task."""
-        return self._mixer.mix(task)
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {
-            "arms": [arm.name for arm in self._arms],
-            "learners": copy.deepcopy([learner.state() for learner in self._learners]),
-            "mixer": self._mixer.state(),
-            "bank_usd": self._pacer.bank_usd,
-            "usd_weight": self._pacer.usd_weight,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`; arms it does not know stay as they are.
-
-        Raises:
-            ConfigError: It does not fit, or holds numbers that are not finite.
-        """
-        kept = dict(zip(state["arms"], state["learners"], strict=True))
-        for arm, learner in zip(self._arms, self._learners, strict=True):
-            if arm.name in kept:
-                learner.restore(kept[arm.name])
-        if state["arms"] == [arm.name for arm in self._arms]:
-            self._mixer.restore(state["mixer"])
-        self._pacer.bank_usd = float(state["bank_usd"])
-        self._pacer.usd_weight = float(state["usd_weight"])
-        self._snapshot = self._make_snapshot()
-
-    def _check(self, feedback: Feedback) -> None:
-        known = [v for v in (feedback.outcome.output_tokens, feedback.outcome.latency_s) if v is not None]
-        numbers = [feedback.usd, feedback.input_tokens, *known]
-        quality = feedback.outcome.quality
-        if not 0 <= feedback.arm < len(self._arms) or feedback.task not in TASKS:
-            raise InvalidRequest("outcome: no such arm or class of task")
-        if feedback.x.shape != (self._size,) or not np.isfinite(feedback.x).all():
-            raise InvalidRequest(f"outcome: the prompt's vector must be {self._size} finite numbers")
-        if not all(math.isfinite(n) and n >= 0 for n in numbers):
-            raise InvalidRequest("outcome: cost, tokens and latency must be finite and not negative")
-        if quality is not None and not 0 <= quality <= 1:
-            raise InvalidRequest("outcome: a score is within 0..1", param="score")
 
     def _floor(self, x: Vector, usd: Vector) -> float:
         """What the best fixed arm within the budget was expected to score, by the last good state."""
-        if self._good.weights is None:
+        if self._good.quality is None:
             return -math.inf
-        expected = self._good.weights[QUALITY] @ x
+        expected = self._good.quality @ x
         within = usd <= max(self._pacer.budget_usd, float(usd.min()))
         return float(expected[within].max())
 
-    def _notice_change(self, arm: int, off: float) -> None:
-        learner = self._learners[arm]
-        if off and self._drift[arm].changed(off, math.sqrt(learner.residual_var[QUALITY])):
-            self.alarms[arm] += 1
-            learner.soften()
-
     def _keep(self) -> None:
-        self._good = _Good(
-            copy.deepcopy([learner.state() for learner in self._learners]),
-            self._mixer.state(),
-            np.stack([learner.weights[:DRAWS] for learner in self._learners], axis=1),
-        )
+        if self._good.quality is None or self._good.age >= _KEEP_EVERY:
+            self._good = _Good(
+                self._learners.state(), self._mixer.state(), self._learners.weights[QUALITY].copy()
+            )
 
     def _roll_back(self) -> None:
-        for learner, state in zip(self._learners, self._good.learners, strict=True):
-            learner.restore(state)
+        self._learners.restore(self._good.learners)
         self._mixer.restore(self._good.mixer)
 
-    def _make_snapshot(self) -> Snapshot:
-        self._version += 1
-        weights = np.stack([learner.weights for learner in self._learners], axis=1)
-        # Less is explored after a rollback.
-        spread = self._exploration * (0.5 if self._guard.conservative else 1.0)
-        weights[DRAWS:] = weights[QUALITY] + spread * (weights[DRAWS:] - weights[QUALITY])
-        return Snapshot(
-            version=self._version,
-            arms=tuple(arm.name for arm in self._arms),
-            weights=weights.reshape(-1, self._size),
-            residual_std=np.sqrt(np.stack([learner.residual_var for learner in self._learners], axis=1)),
-            prices=tuple(arm.price for arm in self._arms),
-            usd_weight=self._pacer.usd_weight,
-            allowance_usd=self._pacer.allowance_usd,
-        )
+    def _spread(self) -> float:
+        """Less is explored after a rollback."""
+        return self._exploration * (0.5 if self._guard.conservative else 1.0)
+
+    # -- changes from outside ---------------------------------------------------------------
+
+    def set_arms(self, arms: Sequence[Arm]) -> None:
+        """Another catalogue: what was learned of names that stay is kept, whatever they cost now.
+
+        New ones start from their prior. Where the names change, the guard begins anew: there is no good
+        state of these arms yet.
+
+        Raises:
+            ConfigError: No arm, or two of one name; nothing has changed.
+        """
+        if tuple(arms) == self._learners.arms:
+            return
+        before = self._learners.names
+        origins = self._learners.replace(arms)
+        if self._learners.names != before:
+            self._mixer.rearrange(origins)
+            self._sources.forget_arms(frozenset(self._learners.names))
+            guard = Guard(self._guard.settings)
+            guard.rollbacks = self._guard.rollbacks
+            self._guard, self._good = guard, _Good()
+        self._renew_pacer(self._pacer.budget_usd, self._pacer.bank_usd)
+
+    def set_budget(self, budget_usd: float) -> None:
+        """Another budget, in USD per request; infinite: none. Savings and debts of the old one are void.
+
+        Raises:
+            ConfigError: Not above 0.
+        """
+        if budget_usd != self._pacer.budget_usd:
+            self._renew_pacer(budget_usd, 0.0)
+
+    def _renew_pacer(self, budget_usd: float, bank_usd: float) -> None:
+        """A pacer that knows the latest prompts at present prices."""
+        pacer = BudgetPacer(budget_usd)
+        if math.isfinite(budget_usd):
+            for x, tokens in self._recent:
+                estimates = self._learners.estimates(x)
+                # Spending just the budget leaves the bank as it is.
+                pacer.spent(budget_usd, estimates[QUALITY], self._learners.usd(estimates, tokens))
+            pacer.bank_usd = bank_usd
+        self._pacer = pacer
+        self._snapshot = None
+
+    # -- checkpoints ------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: arrays, numbers, texts, and lists and dicts of them."""
+        return {
+            "arms": list(self._learners.names),
+            "learners": self._learners.state(),
+            "mixer": self._mixer.state(),
+            "agents": self._agents.state(),
+            "bank_usd": self._pacer.bank_usd,
+            "usd_weight": self._pacer.usd_weight,
+            "rollbacks": self._guard.rollbacks,
+            "requests": self.requests,
+            "spent_usd": self.spent_usd,
+            "sources": self._sources.state(),
+            "recent": self._recent.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> tuple[str, ...]:
+        """Go on from `state`, as far as it fits: arms that it does not know stay as they are.
+
+        Returns:
+            Names of the arms whose part of it did not fit, as after another size of the vector.
+
+        Raises:
+            ConfigError: It is no such state, or holds numbers that are not finite.
+        """
+        try:
+            return self._restore(state)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise ConfigError(f"routing checkpoint: it is not one of a router: {error!r}") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> tuple[str, ...]:
+        numbers = [float(state[name]) for name in ("bank_usd", "usd_weight", "spent_usd")]
+        if not all(map(math.isfinite, numbers)):
+            raise ConfigError("routing checkpoint: the budget is not finite")
+        bank_usd, usd_weight, spent_usd = numbers
+        places = {str(name): place for place, name in enumerate(state["arms"])}
+        mixer = Mixer(TASKS, len(places))
+        mixer.restore(state["mixer"])
+        mixer.rearrange([places.get(name) for name in self._learners.names])
+        misfits = self._learners.restore(state["learners"])
+        self._mixer = mixer
+        self._agents.restore(state["agents"])
+        self._sources.restore(state["sources"])
+        self._recent.restore(state["recent"])
+        self._guard.rollbacks = int(state["rollbacks"])
+        self.requests, self.spent_usd = int(state["requests"]), spent_usd
+        self._renew_pacer(self._pacer.budget_usd, bank_usd)
+        self._pacer.usd_weight = usd_weight
+        return misfits

@@ -4,7 +4,7 @@ The hot path makes one call per finished request. Label children are resolved on
 `labels()` alone costs more than all the counting; what is kept is bounded.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -31,6 +31,8 @@ class Outcome:
         rejected: Error code for which the gateway refused the request, None if it did not.
         relay_error: Error code with which the relay failed, None if it went well.
         retries: Replicas tried after the first.
+        cost_usd: What all its tries did cost.
+        route_reason: Why the router chose this model, empty if the caller did.
     """
 
     endpoint: str
@@ -47,6 +49,8 @@ class Outcome:
     relay_error: str | None = None
     retries: int = 0
     disconnected: bool = False
+    cost_usd: float = 0.0
+    route_reason: str = ""
 
     @property
     def per_token_s(self) -> float | None:
@@ -155,7 +159,18 @@ class GatewayMetrics:
             names.MAP_ENTRIES, "Entries of maps that must stay bounded.", (names.MAP,), registry=r
         )
         self._min_replicas = Gauge(names.MIN_REPLICAS, "Replicas a model should have.", (m,), registry=r)
+        self._cost = Counter(names.COST, "What requests did cost, in USD.", (m,), registry=r)
+        self._routed = Counter(
+            names.ROUTED, "Requests the router chose a model for.", (m, names.REASON), registry=r
+        )
+        self._mix = Gauge(
+            names.MIX, "EMA mix of routed requests, by class of task.", (m, names.TASK), registry=r
+        )
+        self._rollbacks = Gauge(
+            names.ROLLBACKS, "Rollbacks of the guard since the Resonator started.", registry=r
+        )
         self._models: frozenset[str] = frozenset()
+        self._remote: frozenset[str] = frozenset()
         self._series: dict[tuple[str, str], _Series] = {}
 
     def observe(self, outcome: Outcome) -> None:
@@ -178,6 +193,11 @@ class GatewayMetrics:
         _add(series.output, outcome.output_tokens)
         _add(series.cached, outcome.cached_tokens)
         _add(series.bytes, outcome.relayed_bytes)
+        if outcome.cost_usd > 0:
+            self._cost.labels(series.model).inc(outcome.cost_usd)
+        if outcome.route_reason:
+            reason = _bounded(outcome.route_reason, names.ROUTE_REASONS)
+            self._routed.labels(series.model, reason).inc()
         self._observe_trouble(series, outcome)
 
     def waiting(self, model: str) -> Gauge:
@@ -197,6 +217,25 @@ class GatewayMetrics:
                 count = sum(r.model == model and r.state == state for r in fleet.replicas)
                 self._replicas.labels(model, state).set(count)
 
+    def observe_catalogue(self, remote: Collection[str]) -> None:
+        """Learn which models providers serve: those become label values too."""
+        self._remote = frozenset(remote)
+
+    def observe_routing(
+        self, arms: Sequence[str], mixes: Mapping[str, Sequence[float]], rollbacks: int
+    ) -> None:
+        """Show what routing has come to.
+
+        Args:
+            arms: Names, K of them.
+            mixes: For each class of task the mix over the K arms.
+        """
+        self._rollbacks.set(rollbacks)
+        self._mix.clear()
+        for task, mix in mixes.items():
+            for arm, weight in zip(arms, mix, strict=True):
+                self._mix.labels(self._known(arm), task).set(weight)
+
     def _observe_trouble(self, series: _Series, outcome: Outcome) -> None:
         if outcome.rejected is not None:
             self._rejected.labels(_bounded(outcome.rejected, names.ERROR_CODES)).inc()
@@ -207,7 +246,7 @@ class GatewayMetrics:
             series.disconnects.inc()
 
     def _known(self, model: str) -> str:
-        return model if model in self._models else names.OTHER
+        return model if model in self._models or model in self._remote else names.OTHER
 
     def _resolve(self, endpoint: str, model: str) -> _Series:
         key = _bounded(endpoint, names.ENDPOINTS), self._known(model)

@@ -35,6 +35,10 @@ CLIENT_DISCONNECTS: Final = "zoran_client_disconnects_total"
 RELAYED_BYTES: Final = "zoran_relayed_bytes_total"
 REPLICAS: Final = "zoran_replicas"
 MIN_REPLICAS: Final = "zoran_min_replicas"
+COST: Final = "zoran_cost_usd_total"
+ROUTED: Final = "zoran_routed_total"
+MIX: Final = "zoran_route_mix"
+ROLLBACKS: Final = "zoran_route_rollbacks"
 MAP_ENTRIES: Final = "zoran_map_entries"
 # Added where expositions are merged.
 PART_UP: Final = "zoran_exposition_part_up"
@@ -56,6 +60,10 @@ METRICS: Final = frozenset(
         RELAYED_BYTES,
         REPLICAS,
         MIN_REPLICAS,
+        COST,
+        ROUTED,
+        MIX,
+        ROLLBACKS,
         MAP_ENTRIES,
         PART_UP,
     }
@@ -70,6 +78,7 @@ KIND: Final = "kind"
 REASON: Final = "reason"
 STATE: Final = "state"
 MAP: Final = "map"
+TASK: Final = "task"
 GATEWAY: Final = "gateway"
 REPLICA: Final = "replica"
 
@@ -84,6 +93,9 @@ ENDPOINTS: Final = frozenset(
         "/v1/messages/count_tokens",
         "/v1/files",
         "/v1/batches",
+        "/v1/feedback",
+        "/v1/route/explain",
+        "/v1/routing/state",
         "/tokenize",
         "/detokenize",
         "/health",
@@ -96,6 +108,8 @@ STATUS_CODES: Final = frozenset(str(status.value) for status in HTTPStatus) | {"
 ERROR_CODES: Final = frozenset(_codes(ZoranError))
 """Why a request was refused or its relay failed."""
 TOKEN_KINDS: Final = ("input", "output", "cached")
+ROUTE_REASONS: Final = frozenset({"only arm", "best value", "explore", "stays", "nothing learned"})
+"""Why the router chose a model."""
 REPLICA_STATES: Final = ("ready", "draining")
 
 # Histogram buckets in seconds. Source: OpenTelemetry GenAI metrics, recommended boundaries.

@@ -11,7 +11,7 @@ Knows bytes and JSON; no sockets, no Ray, no engine.
 """
 
 from zoran_ray.wire.answers import normalised
-from zoran_ray.wire.document import spliced
+from zoran_ray.wire.document import read, spliced
 from zoran_ray.wire.endpoint import Dialect, Endpoint
 from zoran_ray.wire.errors import Answer, answer, event
 from zoran_ray.wire.request import Limits, RequestBody, parse
@@ -32,6 +32,7 @@ __all__ = [
     "normalise_upstream",
     "normalised",
     "parse",
+    "read",
     "spliced",
     "usage_of",
 ]

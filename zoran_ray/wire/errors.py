@@ -32,10 +32,12 @@ from zoran_ray.errors import (
     RouteNotFound,
     Unauthenticated,
     Unavailable,
+    UnknownRequest,
     UpstreamError,
     ZoranError,
 )
 from zoran_ray.wire.endpoint import Dialect
+from zoran_ray.wire.usage import Usage
 
 DEFAULT_RETRY_S = 1.0
 """Told to clients of a 429 or 503 whose cause does not know when it will be over."""
@@ -49,6 +51,7 @@ _FACES: dict[type[ZoranError], tuple[int, str, str]] = {
     PermissionDenied: (403, "permission_error", "permission_error"),
     RouteNotFound: (404, "invalid_request_error", "not_found_error"),
     ModelNotFound: (404, "invalid_request_error", "not_found_error"),
+    UnknownRequest: (404, "invalid_request_error", "not_found_error"),
     MethodNotAllowed: (405, "invalid_request_error", "invalid_request_error"),
     BodyTooLarge: (413, "invalid_request_error", "request_too_large"),
     RateLimited: (429, "rate_limit_error", "rate_limit_error"),
@@ -147,16 +150,21 @@ def _retry_headers(error: BaseException, status: int) -> dict[str, str]:
     return {"retry-after": str(math.ceil(wait_ms / 1000)), "retry-after-ms": str(wait_ms)}
 
 
-def event(error: BaseException, dialect: Dialect, *, sequence_number: int = 0) -> bytes:
+def event(
+    error: BaseException, dialect: Dialect, *, sequence_number: int = 0, usage: Usage | None = None
+) -> bytes:
     """The last bytes of a stream that failed after it began. Must follow a complete event.
 
     Args:
         sequence_number: Place of this event in a `/v1/responses` stream.
+        usage: What the part that came did use; told beside `error` in a chat or completions stream.
     """
     told = _told(error)
     if dialect == "openai":
         # Clients raise on the first line; those that only look for the end find it in the second.
-        return b"data: " + orjson.dumps({"error": told.openai()}) + b"\n\ndata: [DONE]\n\n"
+        # `error` stays in front: by it `wire.sse` knows such an event.
+        last = {"error": told.openai()} | ({"usage": usage.told()} if usage else {})
+        return b"data: " + orjson.dumps(last) + b"\n\ndata: [DONE]\n\n"
     if dialect == "anthropic":
         document = told.anthropic()
     else:

@@ -80,6 +80,7 @@ class RequestBody:
         include_usage: The caller wants the usage event of a chat or completions stream.
         n: Choices per prompt.
         max_tokens: Most tokens of one choice, None if the caller set no limit.
+        prompt_tokens: Rough tokens of the prompt.
         estimated_tokens: Rough prompt and completion tokens, for admission before the engine counts.
         affinity: Equal for requests that share a prefix; see `wire.affinity`.
     """
@@ -92,6 +93,7 @@ class RequestBody:
     include_usage: bool
     n: int
     max_tokens: int | None
+    prompt_tokens: int
     estimated_tokens: int
     affinity: int | None
 
@@ -99,6 +101,13 @@ class RequestBody:
     def lacks_usage(self) -> bool:
         """The engine would stream no usage unless asked; `UsageFilter` then drops it again."""
         return self.stream and not self.include_usage and self.endpoint in _USAGE_ON_REQUEST
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The body without what is said to our own router."""
+        if _RESERVED not in self.document:
+            return self.document
+        return {name: value for name, value in self.document.items() if name != _RESERVED}
 
     def usage_options(self) -> dict[str, Any]:
         """The members that ask the engine for usage where the caller did not; else none."""
@@ -116,8 +125,7 @@ class RequestBody:
         document = self.document
         if _RESERVED not in document and document.keys().isdisjoint(extra):
             return spliced(self.raw, extra)
-        kept = {name: value for name, value in document.items() if name != _RESERVED}
-        return orjson.dumps({**kept, **extra})
+        return orjson.dumps({**self.plain, **extra})
 
 
 def parse(raw: bytes, endpoint: Endpoint, limits: Limits) -> RequestBody:
@@ -133,6 +141,7 @@ def parse(raw: bytes, endpoint: Endpoint, limits: Limits) -> RequestBody:
     media = _check_content(document, endpoint, limits.media_hosts)
     max_tokens = _first(document, _OUTPUT_LIMITS.get(endpoint, ()))
     options = document.get("stream_options") or {}
+    prompt_tokens = max(1, (len(raw) - media.inline_bytes) // BYTES_PER_TOKEN + media.count * MEDIA_TOKENS)
     return RequestBody(
         endpoint=endpoint,
         raw=raw,
@@ -142,7 +151,8 @@ def parse(raw: bytes, endpoint: Endpoint, limits: Limits) -> RequestBody:
         include_usage=bool(options.get("include_usage")),
         n=n,
         max_tokens=max_tokens,
-        estimated_tokens=_estimated_tokens(len(raw), endpoint, document, media, n, max_tokens),
+        prompt_tokens=prompt_tokens,
+        estimated_tokens=prompt_tokens + _completion_tokens(endpoint, document, n, max_tokens),
         affinity=affinity_of(endpoint, document),
     )
 
@@ -203,18 +213,14 @@ def _check_content(document: dict[str, Any], endpoint: Endpoint, hosts: Collecti
     return NONE if messages is None else inspect_media(messages, "messages", hosts)
 
 
-def _estimated_tokens(
-    size: int, endpoint: Endpoint, document: dict[str, Any], media: Media, n: int, max_tokens: int | None
-) -> int:
-    prompt = (size - media.inline_bytes) // BYTES_PER_TOKEN + media.count * MEDIA_TOKENS
+def _completion_tokens(endpoint: Endpoint, document: dict[str, Any], n: int, max_tokens: int | None) -> int:
     if endpoint not in _OUTPUT_LIMITS:
-        return max(1, prompt)
+        return 0
     answers = n
     prompts = document.get("prompt")
     if type(prompts) is list and prompts and type(prompts[0]) is not int:
         answers *= len(prompts)
-    completion = DEFAULT_COMPLETION_TOKENS if max_tokens is None else max(0, max_tokens)
-    return max(1, prompt) + completion * answers
+    return answers * (DEFAULT_COMPLETION_TOKENS if max_tokens is None else max(0, max_tokens))
 
 
 def _first(document: dict[str, Any], names: tuple[str, ...]) -> int | None:

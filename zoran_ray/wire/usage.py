@@ -23,6 +23,15 @@ class Usage:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
+    def told(self) -> dict[str, Any]:
+        """As OpenAI's `CompletionUsage`."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
+        }
+
 
 def usage_of(document: object) -> Usage | None:
     """Usage in a response body or a stream event of any dialect, None if it states none.

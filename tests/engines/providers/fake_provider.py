@@ -28,6 +28,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def json(self) -> Any:
@@ -72,7 +73,7 @@ class FakeProvider:
         return self.requests[-1].json
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(request.path, request.headers.copy(), await request.read())
+        seen = Seen(request.path, request.headers.copy(), await request.read(), request.method)
         self.requests.append(seen)
         self.connections.append(request.transport and request.transport.get_extra_info("peername"))
         self.asked.set()
@@ -87,6 +88,8 @@ class FakeProvider:
     async def _naturally(self, request: web.Request, seen: Seen) -> web.StreamResponse:
         if self.key is not None and seen.headers.get("Authorization") != f"Bearer {self.key}":
             return await says(self.speech.bad_key(self.key))(request)
+        if seen.method == "GET":
+            return await says(self.speech.listed(seen.path))(request)
         said = self.speech.answer(seen.path, seen.json)
         if isinstance(said, Said):
             return await says(said)(request)

@@ -81,6 +81,14 @@ class Speech:
             return Said(self.chat() if path == CHAT else self.text())
         return self.events(path, (body.get("stream_options") or {}).get("include_usage") is True)
 
+    def listed(self, path: str) -> Said:
+        """Its models, or one of them."""
+        told = {"id": self.model, "object": "model", "created": 1741570283, "owned_by": "system"}
+        if path == "/v1/models":
+            return Said({"object": "list", "data": [told]})
+        name = path.removeprefix("/v1/models/")
+        return Said(told) if name == self.model else self.unknown_model(name)
+
     def chat(self, **message: Any) -> dict[str, Any]:
         told = {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []} | message
         choice = {"index": 0, "message": told, "logprobs": None, "finish_reason": "stop"}
@@ -163,6 +171,15 @@ class OllamaSpeech(Speech):
 
     def head(self, kind: str) -> dict[str, Any]:
         return super().head(kind) | {"id": "chatcmpl-412", "system_fingerprint": "fp_ollama"}
+
+    def listed(self, path: str) -> Said:
+        told = {
+            "id": f"{self.model}:latest",
+            "object": "model",
+            "created": 1741570283,
+            "owned_by": "library",
+        }
+        return Said({"object": "list", "data": [told]})
 
     def unknown_model(self, name: str) -> Said:
         return Said(error(f"model '{name}' not found", "not_found_error"), 404)

@@ -24,7 +24,7 @@ from zoran_ray.errors import (
     UpstreamError,
     ZoranError,
 )
-from zoran_ray.wire import Endpoint
+from zoran_ray.wire import Endpoint, Usage
 
 CANARY = "sk-ant-canary-5d0c"
 PROMPT = "prompt-canary-77"
@@ -43,7 +43,7 @@ async def engine(server: FakeProvider) -> AsyncIterator[AnthropicEngine]:
     connection = anthropic_connection(ApiKey(CANARY, "test"), server.url)
     engine = AnthropicEngine(connection, MODEL, now=lambda: 5.0)
     yield engine
-    await engine.close()
+    await connection.close()
 
 
 def request(
@@ -242,3 +242,23 @@ async def test_an_answer_nobody_wants_is_cut(server: FakeProvider, engine: Anthr
     await anext(aiter(reply.chunks()))
     await reply.close()
     await server.aborted.wait()
+
+
+async def test_what_a_broken_answer_did_use(server: FakeProvider, engine: AnthropicEngine) -> None:
+    begun = encoded(events(message(text("Il fait 20 °C à Orléans.")), (5,))[:5])
+    server.will(stream(begun, then="cut"))
+    reply = await engine.open(request(stream=True))
+    with pytest.raises(UpstreamError):
+        _ = [piece async for piece in reply.chunks()]
+    await reply.close()
+    # The prompt was counted in the first event, with one token of the answer; two pieces came since.
+    assert reply.usage == Usage(20, 1 + 3, 5)
+
+
+async def test_what_a_complete_answer_did_use(server: FakeProvider, engine: AnthropicEngine) -> None:
+    server.will(stream(EVENTS), says(Said(ANSWER)))
+    for streams in (True, False):
+        reply = await engine.open(request(stream=streams))
+        _ = [piece async for piece in reply.chunks()] if streams else await reply.whole()
+        await reply.close()
+        assert reply.usage == Usage(20, 9, 5)

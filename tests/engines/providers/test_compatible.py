@@ -162,7 +162,10 @@ async def test_the_request_id_goes_along() -> None:
 )
 async def test_a_good_stream_however_it_arrives(pieces: list[bytes]) -> None:
     async with scripted(stream(*pieces)) as (engine, _):
-        assert await heard(await engine.open(asked(stream=True))) == [DELTA, FINISH, USAGE, DONE]
+        told = await heard(await engine.open(asked(stream=True)))
+    assert told == [DELTA, FINISH, told[2], DONE]
+    assert json.loads(told[2][6:]) == json.loads(USAGE[6:])
+    assert b'"usage":{' in told[2], "not as `UsageFilter` finds it"
 
 
 async def test_a_piece_that_ends_inside_a_character() -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import gc
+import logging
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,7 +26,14 @@ from zoran_ray.engines.providers import reply
 from zoran_ray.engines.providers.connection import Connection, KeyHeader, PoolLimits
 from zoran_ray.engines.providers.reply import Reply
 from zoran_ray.engines.providers.secrets import ApiKey
-from zoran_ray.errors import ConfigError, DeadlineExceeded, ProviderBusy, ProviderRefused, UpstreamError
+from zoran_ray.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    InvalidRequest,
+    ProviderBusy,
+    ProviderRefused,
+    UpstreamError,
+)
 
 PATIENCE_S = 10.0
 JSON = "application/json"
@@ -391,3 +401,60 @@ async def test_closing_is_done_even_if_it_is_cancelled(stage: Stage) -> None:
     with pytest.raises(asyncio.CancelledError):
         await closing
     await stage.hung_up()
+
+
+# -- silence, GET, logs ---------------------------------------------------------------------------
+
+
+async def test_a_pause_may_be_too_long_although_there_is_time(stage: Stage) -> None:
+    stage.provider.will(stream(EVENTS[0], then="hold"))
+    opened = await stage.connection.open(
+        "/chat", {}, request_id="r", deadline=stage.now + 60, streamed=True, stall_s=0.05
+    )
+    assert await opened.event() is not None
+    with pytest.raises(DeadlineExceeded, match=r"said nothing for 0\.05 s"):
+        await opened.event()
+    await opened.close()
+    await stage.hung_up()
+
+
+async def test_without_a_body_it_asks_with_get(stage: Stage) -> None:
+    stage.provider.will(GOOD)
+    opened = await stage.connection.open(
+        "/m", None, request_id="r", deadline=stage.now + 60, streamed=False
+    )
+    assert await opened.whole() == b'{"answer": 42}'
+    await opened.close()
+    assert (stage.provider.requests[0].method, stage.provider.requests[0].body) == ("GET", b"")
+
+
+async def test_a_body_that_cannot_be_written_is_the_callers(stage: Stage) -> None:
+    nested: Any = []
+    for _ in range(300):
+        nested = [nested]
+    with pytest.raises(InvalidRequest, match="nested too deep"):
+        await stage.connection.open(
+            "/chat", {"a": nested}, request_id="r", deadline=stage.now + 60, streamed=False
+        )
+    assert not stage.provider.requests
+
+
+def test_importing_changes_no_logger() -> None:
+    asked = (
+        "import logging, zoran_ray.engines.providers.connection;"
+        "print([logging.getLogger(name).level for name in ('httpcore', 'httpx')])"
+    )
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, timeout=60)
+    assert said.stdout.strip() == b"[0, 0]"
+
+
+async def test_logs_are_hushed_when_a_pool_opens(stage: Stage) -> None:
+    loggers = [logging.getLogger(name) for name in ("httpcore", "httpx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    stage.provider.will(GOOD)
+    await stage.ask()
+    assert [logger.level for logger in loggers] == [logging.WARNING] * 2
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(max(level, logging.WARNING))

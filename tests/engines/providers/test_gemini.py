@@ -59,7 +59,7 @@ async def engine(server: FakeProvider) -> AsyncIterator[GeminiEngine]:
     connection = gemini_connection(ApiKey(CANARY, "test"), server.url)
     engine = GeminiEngine(connection, f"models/{MODEL}", now=lambda: 5.0)
     yield engine
-    await engine.close()
+    await connection.close()
 
 
 def request(
@@ -245,3 +245,15 @@ async def test_an_answer_nobody_wants_is_cut(server: FakeProvider, engine: Gemin
     await anext(aiter(reply.chunks()))
     await reply.close()
     await server.aborted.wait()
+
+
+async def test_what_a_broken_answer_did_use(server: FakeProvider, engine: GeminiEngine) -> None:
+    whole = answer(candidate(text("Il fait 20 °C"), finish=None))
+    server.will(stream(encoded([whole]), then="cut"))
+    reply = await engine.open(request(stream=True))
+    with pytest.raises(UpstreamError):
+        _ = [piece async for piece in reply.chunks()]
+    await reply.close()
+    told = whole["usageMetadata"]
+    assert reply.usage.prompt_tokens == told["promptTokenCount"]
+    assert reply.usage.completion_tokens >= told["candidatesTokenCount"]

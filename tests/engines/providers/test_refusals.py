@@ -23,6 +23,10 @@ def of(status: int, body: Any, **headers: str) -> ZoranError:
     return refusals.of(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}
+"""As Gemini sends it beside `QuotaFailure` and `Help`."""
+
+
 def openai(message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
 
@@ -31,8 +35,12 @@ def gemini(code: int, status: str, **more: Any) -> dict[str, Any]:
     return {"error": {"code": code, "message": "Request contains something.", "status": status, **more}}
 
 
-def anthropic(kind: str) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": kind, "message": "Said by them."}, "request_id": "req_011"}
+def anthropic(kind: str, message: str = "Said by them.") -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_011"}
+
+
+BILLING = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+QUOTED = "messages.0: 'Your credit balance is too low' is not allowed"
 
 
 INVALID_KEY = gemini(
@@ -61,6 +69,9 @@ NO_QUOTA = openai("You exceeded your current quota.", "insufficient_quota")
         (400, openai("max_tokens is too large", None, "max_tokens"), InvalidRequest),
         (400, gemini(400, "INVALID_ARGUMENT"), InvalidRequest),
         (400, anthropic("invalid_request_error"), InvalidRequest),
+        (400, anthropic("invalid_request_error", BILLING), ProviderRefused),
+        (400, anthropic("invalid_request_error", QUOTED), InvalidRequest),
+        (402, anthropic("billing_error"), ProviderRefused),
         (400, b"<html>Bad Request</html>", UpstreamError),
         (400, b"", UpstreamError),
         (413, anthropic("request_too_large"), InvalidRequest),
@@ -223,3 +234,22 @@ def test_the_wait_is_told_with_the_error() -> None:
     assert of(429, b"", retry_after_ms="1200").retry_after_s == pytest.approx(1.2)
     assert of(529, b"", retry_after=at(12)).retry_after_s == pytest.approx(12)
     assert of(503, b"").retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("delay", "wait_s"),
+    [
+        ("34.07s", 34.07),
+        ("0s", 0.0),
+        ("999999999s", MAX_RETRY_AFTER_S),
+        ("soon", None),
+        ("xs", None),
+        (5, None),
+    ],
+)
+def test_geminis_wish_stands_in_the_body(delay: Any, wait_s: float | None) -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.Help"}, "?", RETRY_INFO | {"retryDelay": delay}]
+    body = gemini(429, "RESOURCE_EXHAUSTED", details=details)
+    assert of(429, body).retry_after_s == wait_s
+    assert refusals.reported(body).retry_after_s == wait_s, "in the middle of a stream"
+    assert of(429, body, retry_after="3").retry_after_s == 3.0, "the header comes first"

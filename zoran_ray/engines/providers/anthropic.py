@@ -71,7 +71,3 @@ class AnthropicEngine:
         streamed = StreamedReply(reply, AnthropicStream(created, reply.refusals.reported))
         await streamed.begin()
         return streamed
-
-    async def close(self) -> None:
-        """Close every pooled connection."""
-        await self._connection.close()

@@ -96,7 +96,11 @@ def thinking_extra(blocks: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def tokens(usage: object) -> Tokens:
-    """Anthropic's `input_tokens` are those neither read from nor written to the cache."""
+    """Anthropic's `input_tokens` are those neither read from nor written to the cache.
+
+    Written ones are counted, and so priced, as ordinary prompt tokens. Anthropic takes 1.25 times the price
+    of input for them, twice for the hour-long cache: budgets count that part too low.
+    """
     read, written = count(usage, "cache_read_input_tokens"), count(usage, "cache_creation_input_tokens")
     details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
     return Tokens(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from zoran_ray.engines.providers.anthropic_answer import finish, head, refusal, thinking_extra, tokens
-from zoran_ray.engines.providers.chat_answer import Chunk, Head, json_text, tool_call
+from zoran_ray.engines.providers.chat_answer import Chunk, Head, Tokens, json_text, tool_call
 from zoran_ray.errors import UpstreamError, ZoranError
 
 
@@ -35,6 +35,11 @@ class AnthropicStream:
         self._blocks: dict[int, dict[str, Any]] = {}
         self._calls = 0
         self.finished = False
+
+    @property
+    def counted(self) -> Tokens | None:
+        """What Anthropic has counted so far: the prompt from the beginning, the answer at its end."""
+        return tokens(self._usage) if self._usage else None
 
     def feed(self, event: Any) -> list[Chunk]:
         """The chunks an event amounts to, possibly none.

@@ -4,7 +4,7 @@ Knows the protocol's answers and chunks; what differs between providers is in `d
 and go in `connection`. An answer is checked for what a client relies on and otherwise passed on as it came.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import orjson
@@ -14,8 +14,9 @@ from zoran_ray.engines.providers.connection import Connection
 from zoran_ray.engines.providers.dialects import Dialect
 from zoran_ray.engines.providers.framing import Event
 from zoran_ray.engines.providers.reply import Reply
+from zoran_ray.engines.providers.tally import Tally
 from zoran_ray.errors import InvalidRequest, ProviderRefused, UpstreamError, ZoranError
-from zoran_ray.wire import Endpoint
+from zoran_ray.wire import Endpoint, Usage
 
 _DONE = b"[DONE]"
 _DONE_EVENT = b"data: [DONE]\n\n"
@@ -46,6 +47,7 @@ class Compatible:
             body,
             request_id=request.request_id,
             deadline=request.deadline,
+            stall_s=request.stall_s,
             streamed=streamed,
         )
         answer = CompatibleReply(reply, self._dialect, endpoint, streamed=streamed)
@@ -56,13 +58,9 @@ class Compatible:
             raise
         return answer
 
-    async def close(self) -> None:
-        """Close the provider's connections: those of its other models too."""
-        await self._connection.close()
-
 
 class CompatibleReply:
-    """An `EngineReply`. A provider that tells no usage gets none invented."""
+    """An `EngineReply`. A provider that tells no usage gets none put into its answer."""
 
     def __init__(self, reply: Reply, dialect: Dialect, endpoint: Endpoint, *, streamed: bool) -> None:
         self._reply = reply
@@ -70,6 +68,7 @@ class CompatibleReply:
         self._endpoint = endpoint
         self._streamed = streamed
         self._ahead: bytes | None = None
+        self._tally = Tally()
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._done = False
@@ -78,6 +77,11 @@ class CompatibleReply:
     def streamed(self) -> bool:
         """Whether `chunks` is to be read rather than `whole`."""
         return self._streamed
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far, told or estimated."""
+        return self._tally.usage
 
     async def begin(self) -> None:
         """Of a stream, read the first event: an error there is still told before anything is sent."""
@@ -99,9 +103,10 @@ class CompatibleReply:
             raise error
         self._check(document)
         restored = self._dialect.restore(document)
+        self._tally.came(restored)
         return data if restored is document else orjson.dumps(restored)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Complete server-sent events, `data: [DONE]` last.
 
         Raises:
@@ -134,7 +139,9 @@ class CompatibleReply:
             raise error
         self._follow(document)
         restored = self._dialect.restore(document)
-        if restored is document and b"\n" not in event.data:
+        self._tally.came(restored)
+        # Encoded anew where it has the usage: `wire.sse` knows that by its usual spelling.
+        if restored is document and b"\n" not in event.data and not document.get("usage"):
             return b"data: " + event.data + b"\n\n"
         return b"data: " + orjson.dumps(restored) + b"\n\n"
 

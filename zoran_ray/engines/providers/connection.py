@@ -11,6 +11,7 @@ Use, from an adapter:
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -29,10 +30,6 @@ from zoran_ray.errors import ConfigError, InvalidRequest, ProviderRefused, Zoran
 _HOST = re.compile(r"[\w.:-]+(%\w+)?")
 
 log = logging.getLogger("zoran.engines")
-# DEBUG lines of the one hold response headers: cookies, and whatever a server repeats of the request; the
-# other writes a line for every request.
-for _name in ("httpcore", "httpx"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +53,14 @@ class PoolLimits:
     """How many connections there may be, and how long one may take to open.
 
     Attributes:
-        connections: Open at once. A request that gets none in `connect_timeout_s` is refused as busy.
+        connections: Open at once, above what the gates of a provider's arms let through. A request that
+            gets none in `connect_timeout_s` is refused as busy.
         idle: Kept open without a request.
         idle_s: For how long, in seconds.
         connect_timeout_s: For TCP and TLS, in seconds.
     """
 
-    connections: int = 256
+    connections: int = 4096
     idle: int = 64
     idle_s: float = 30.0
     connect_timeout_s: float = 5.0
@@ -118,15 +116,23 @@ class Connection:
         self._closing: set[asyncio.Future[None]] = set()
 
     async def open(
-        self, path: str, body: Mapping[str, Any], *, request_id: str, deadline: float, streamed: bool
+        self,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        request_id: str,
+        deadline: float,
+        streamed: bool,
+        stall_s: float = math.inf,
     ) -> Reply:
         """Send one request and wait for the head and the first byte of a good answer.
 
         Args:
             path: Behind the base URL, with its leading slash.
-            body: Sent as JSON.
+            body: Sent as JSON with POST; None for a GET.
             deadline: When the whole request must be over, in seconds of `clock`.
             streamed: Whether events are to come; else JSON.
+            stall_s: Longest wait for the next bytes, in seconds.
 
         Raises:
             InvalidRequest: 400, 413 or 422, or 404 for a parameter; with the provider's message.
@@ -135,12 +141,12 @@ class Connection:
             UpstreamError: Other 5xx, a lost connection, or not what was asked for.
             DeadlineExceeded: No first byte before the deadline.
         """
-        wait = Wait(self.provider, deadline, self._clock)
+        wait = Wait(self.provider, deadline, self._clock, stall_s)
         pool = self._opened()
         request = pool.build_request(
-            "POST",
+            "GET" if body is None else "POST",
             self._base_url + path,
-            content=_encoded(body),
+            content=None if body is None else _encoded(body),
             headers={**self._headers, self._request_id_header: request_id},
         )
         response = await wait.until_done(lambda: pool.send(request, stream=True))
@@ -164,6 +170,7 @@ class Connection:
 
     def _opened(self) -> httpx.AsyncClient:
         if self._pool is None:
+            _hush()
             self._pool = httpx.AsyncClient(
                 transport=self._transport(),
                 trust_env=False,
@@ -221,6 +228,17 @@ class _KeyedTransport(httpx.AsyncHTTPTransport):
                 extensions=request.extensions,
             )
         return await super().handle_async_request(request)
+
+
+def _hush() -> None:
+    """Keep what httpx writes of every request out of the logs, whatever their level.
+
+    httpcore's DEBUG lines hold response headers: cookies, and whatever a server repeats of the request.
+    Neither has a switch for one client, so this is done when the first pool is opened, not on import.
+    """
+    for name in ("httpcore", "httpx"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

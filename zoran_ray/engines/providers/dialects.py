@@ -38,6 +38,12 @@ _ASKS_NOTHING: Mapping[str, tuple[object, ...]] = {
 }
 
 
+def versioned(address: str, version: str) -> str:
+    """The address as it is, or with the API's version behind it if it names a bare host."""
+    _, _, behind = address.partition("://")
+    return address if behind.strip("/").count("/") else f"{address.rstrip('/')}/{version}"
+
+
 def _as_they_are(document: Body) -> Body:
     return document
 
@@ -83,8 +89,7 @@ class Dialect:
             raise ConfigError(
                 f"Provider {self.name!r} needs a base_url, like http://host:8000/v1.", param="base_url"
             )
-        _, _, behind = address.partition("://")
-        return address if behind.strip("/").count("/") else f"{address.rstrip('/')}/v1"
+        return versioned(address, "v1")
 
     def body(self, endpoint: Endpoint, document: Mapping[str, Any], model: str) -> Body:
         """The body this provider gets for what a client sent, which stays as it is.

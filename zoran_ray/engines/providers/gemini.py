@@ -56,10 +56,6 @@ class GeminiEngine:
             f"Gemini does not serve {request.endpoint.path}. Choose another model.", param="model"
         )
 
-    async def close(self) -> None:
-        """Close every pooled connection."""
-        await self._connection.close()
-
     async def _complete(self, request: EngineRequest) -> WholeReply:
         body = gemini_body(request.document, self._model)
         reply = await send(self._connection, self._path("generateContent"), body, request, streamed=False)

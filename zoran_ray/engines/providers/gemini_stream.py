@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoran_ray.engines.providers.chat_answer import Chunk, Head
+from zoran_ray.engines.providers.chat_answer import Chunk, Head, Tokens
 from zoran_ray.engines.providers.gemini_answer import (
     Parts,
     blocked,
@@ -64,6 +64,11 @@ class GeminiStream:
         self._head: Head | None = None
         self._candidates: dict[int, _Candidate] = {}
         self._usage: object = None
+
+    @property
+    def counted(self) -> Tokens | None:
+        """What Gemini has counted so far; it does with every event."""
+        return tokens(self._usage) if self._usage else None
 
     def feed(self, event: Any) -> list[Chunk]:
         """The chunks an event amounts to, possibly none.

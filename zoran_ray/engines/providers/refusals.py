@@ -4,8 +4,9 @@ Knows the error bodies of OpenAI, Anthropic, Gemini, Mistral, Ollama and FastAPI
 the caller can mend keeps the provider's own message, cleaned as `zoran_ray.wire` cleans an engine's;
 everything else gets a message of ours, because theirs may quote our key or speak of our account.
 
-Sources: OpenAI "Error codes", Anthropic "Errors", Google AI "Troubleshooting guide", OpenRouter
-"Errors and debugging"; `retry-after` is RFC 9110 section 10.2.3, `retry-after-ms` is OpenAI's.
+Sources: OpenAI "Error codes", Anthropic "Errors" (its 400s about the account: as users quote them), Google
+AI "Troubleshooting guide", OpenRouter "Errors and debugging"; `retry-after` is RFC 9110 section 10.2.3,
+`retry-after-ms` is OpenAI's.
 """
 
 import re
@@ -34,6 +35,7 @@ _MEANS_OUR_SIDE = frozenset(
         "account_deactivated",
         "api_key_invalid",
         "authentication_error",
+        "billing_error",
         "billing_hard_limit_reached",
         "billing_not_active",
         "insufficient_quota",
@@ -57,6 +59,14 @@ _MEANS_BUSY = frozenset(
         "slow_down",
         "unavailable",
     }
+)
+
+# How Anthropic's messages about our account begin. Their status and type, 400 `invalid_request_error`, are
+# those of the caller's mistakes.
+_ABOUT_OUR_ACCOUNT = (
+    "Your credit balance is too low",
+    "You have reached your specified API usage limits",
+    "This organization has been disabled",
 )
 
 _SECONDS = re.compile(r"[+-]?\d{1,12}(?:\.\d{1,12})?")
@@ -88,21 +98,23 @@ class Refusals:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
             document = None
-        return self._judged(status, _read(document), retry_after_s(headers, self.now()))
+        said = _read(document)
+        wait_s = retry_after_s(headers, self.now())
+        return self._judged(status, said, said.wait_s if wait_s is None else wait_s)
 
     def reported(self, document: object) -> ZoranError:
         """The error behind an error object in an answer that began as a success."""
         said = _read(document)
         if said.status is not None:
-            return self._judged(said.status, said, None)
+            return self._judged(said.status, said, said.wait_s)
         if said.words & _MEANS_BUSY:
-            return self._busy(None)
-        if said.words & _MEANS_OUR_SIDE:
+            return self._busy(said.wait_s)
+        if said.our_side:
             return self._our_side(None)
         return UpstreamError(f"{self.provider} reported an error in its answer. Try again.")
 
     def _judged(self, status: int, said: "_Said", wait_s: float | None) -> ZoranError:
-        if status in _OUR_SIDE or (status < 500 and said.words & _MEANS_OUR_SIDE):
+        if status in _OUR_SIDE or (status < 500 and said.our_side):
             return self._our_side(status)
         if status in _BUSY:
             return self._busy(wait_s)
@@ -181,12 +193,19 @@ class _Said:
 
     Attributes:
         status: An HTTP status stated within the body.
+        wait_s: When it wants to be asked again, in seconds, if the body says.
     """
 
     message: str = ""
     param: str | None = None
     words: frozenset[str] = frozenset()
     status: int | None = None
+    wait_s: float | None = None
+
+    @property
+    def our_side(self) -> bool:
+        """Whether our key, account or configuration is at fault."""
+        return bool(self.words & _MEANS_OUR_SIDE) or self.message.startswith(_ABOUT_OUR_ACCOUNT)
 
 
 def _read(document: object) -> _Said:
@@ -204,8 +223,9 @@ def _read(document: object) -> _Said:
     if isinstance(stated := error.get("param"), str):
         param = stated
     codes = [error.get(name) for name in ("code", "type", "status")]
-    words = [code for code in codes if isinstance(code, str)] + _reasons(error)
-    return _Said(message, param, frozenset(map(str.lower, words)), _status(codes))
+    details = _details(error)
+    words = [code for code in codes if isinstance(code, str)] + _reasons(details)
+    return _Said(message, param, frozenset(map(str.lower, words)), _status(codes), _retry_delay_s(details))
 
 
 def _message(error: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -229,12 +249,24 @@ def _path(loc: object) -> str:
     return ".".join(str(part) for part in parts if part != "body")
 
 
-def _reasons(error: Mapping[str, Any]) -> list[str]:
-    """Gemini's reasons. Source: `google.rpc.ErrorInfo`."""
+def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     details = error.get("details")
-    entries = details if isinstance(details, list) else []
-    found = [each.get("reason") for each in entries if isinstance(each, Mapping)]
+    return [each for each in details if isinstance(each, Mapping)] if isinstance(details, list) else []
+
+
+def _reasons(details: list[Mapping[str, Any]]) -> list[str]:
+    """Gemini's reasons. Source: `google.rpc.ErrorInfo`."""
+    found = [each.get("reason") for each in details]
     return [reason for reason in found if isinstance(reason, str)]
+
+
+def _retry_delay_s(details: list[Mapping[str, Any]]) -> float | None:
+    """Gemini's `"retryDelay": "34.07s"`. Source: `google.rpc.RetryInfo`; durations in protobuf's JSON."""
+    for each in details:
+        if isinstance(delay := each.get("retryDelay"), str) and delay.endswith("s"):
+            wait_s = _number(delay[:-1])
+            return None if wait_s is None else min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)
+    return None
 
 
 def _status(codes: list[Any]) -> int | None:

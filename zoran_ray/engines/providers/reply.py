@@ -6,6 +6,7 @@ Knows httpx and event framing; no dialect, and not how the request was made.
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -37,12 +38,16 @@ class Wait:
     Args:
         provider: What messages call it.
         deadline: In seconds of `clock`.
+        stall_s: Longest wait for one step, in seconds.
     """
 
-    def __init__(self, provider: str, deadline: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, provider: str, deadline: float, clock: Callable[[], float], stall_s: float = math.inf
+    ) -> None:
         self._provider = provider
         self._deadline = deadline
         self._clock = clock
+        self._stall_s = stall_s
 
     async def until_done(self, step: Callable[[], Awaitable[_T]]) -> _T:
         """The result of one step.
@@ -50,22 +55,24 @@ class Wait:
         Raises:
             ProviderBusy: No connection is free.
             UpstreamError: The connection failed.
-            DeadlineExceeded: The deadline has passed.
+            DeadlineExceeded: The deadline has passed, or the step took too long.
         """
         left_s = self._deadline - self._clock()
         if left_s <= 0:
             raise self._late()
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(min(left_s, self._stall_s)):
                 return await step()
         except TimeoutError:
-            raise self._late() from None
+            raise self._late(stalled=self._stall_s < left_s) from None
         except httpx.HTTPError as failure:
             log.info("%s: %s", self._provider, type(failure).__name__)
             # Without its cause, which carries the request, prompt included.
             raise self._lost(failure) from None
 
-    def _late(self) -> DeadlineExceeded:
+    def _late(self, *, stalled: bool = False) -> DeadlineExceeded:
+        if stalled:
+            return DeadlineExceeded(f"{self._provider} said nothing for {self._stall_s:g} s. Try again.")
         return DeadlineExceeded(f"{self._provider} did not finish in the time this request had.")
 
     def _lost(self, failure: httpx.HTTPError) -> ZoranError:

@@ -6,6 +6,7 @@ a mapping that the composition root passes in.
 
 import re
 from collections.abc import Mapping
+from hmac import compare_digest
 from pathlib import Path
 from typing import NoReturn
 
@@ -80,6 +81,10 @@ class ApiKey:
             )
         # A decoding error would carry the bytes.
         return cls(data.decode("utf-8", errors="replace"), str(path))
+
+    def same_as(self, other: "ApiKey | None") -> bool:
+        """Whether that is the same key, wherever it was read from."""
+        return other is not None and compare_digest(self._secret, other._secret)
 
     def header(self, prefix: str = "") -> bytes:
         """The value of the header that carries it. The one place where the key comes out."""

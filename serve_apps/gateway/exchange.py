@@ -1,0 +1,32 @@
+"""One request on its way through the gateway: what came, what goes out, and what is known of it so far."""
+
+from dataclasses import dataclass
+
+from serve_apps.gateway.account import Account
+from serve_apps.gateway.outgoing import Outgoing
+from serve_apps.gateway.router import Plan
+from serve_apps.gateway.spending import Tab
+from zoran_ray.messages import KeyInfo
+from zoran_ray.wire import RequestBody
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Everything a try needs.
+
+    Attributes:
+        plan: Who is asked.
+        headers: Sent along to a replica: the request's id and trace.
+        deadline: When it must be over, in seconds of `time.monotonic`.
+        tab: The money of its tries.
+    """
+
+    request_id: str
+    key: KeyInfo
+    body: RequestBody
+    plan: Plan
+    headers: dict[str, str]
+    deadline: float
+    tab: Tab
+    outgoing: Outgoing
+    account: Account

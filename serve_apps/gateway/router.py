@@ -1,0 +1,300 @@
+"""Who answers a request: the arm it names and its fallbacks, or the one the Resonator's snapshot chooses.
+
+All local: catalogue, fleet, breakers and snapshot are this gateway's own copies. Knows bodies and arms, no
+transport.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from serve_apps.gateway.arms import Arms
+from serve_apps.gateway.conversations import Conversations
+from serve_apps.gateway.door import Door
+from serve_apps.gateway.model_rows import named
+from serve_apps.gateway.price_tag import most_nano_usd
+from zoran_ray.engines.fleet import Fleet
+from zoran_ray.engines.providers.build import endpoints_of
+from zoran_ray.errors import InvalidRequest
+from zoran_ray.messages import KeyInfo
+from zoran_ray.offers import AUTO, ArmSpec
+from zoran_ray.routing import (
+    Decision,
+    Features,
+    Needs,
+    Objective,
+    Prompt,
+    Snapshot,
+    Vector,
+    prompt_of,
+    task_of,
+)
+from zoran_ray.routing.needs import excluded, nothing_fits
+from zoran_ray.settings import ModelSpec, RoutingSettings
+from zoran_ray.wire import Endpoint, RequestBody
+
+_LOCAL_PATHS = frozenset(endpoint.path for endpoint in Endpoint)
+_ROUTED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"})
+_NEVER = 1e9
+"""Cost of a switch in the middle of a tool loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request for `zoran/auto`, as routing sees it.
+
+    Attributes:
+        x: float64[size], the prompt.
+        task: Its class.
+        excluded: Why an arm cannot or may not answer, by name.
+        current: Index of the arm that answered this conversation last.
+        switch_cost: Quality that another one must gain over it.
+    """
+
+    prompt: Prompt
+    x: Vector
+    task: str
+    objective: Objective
+    excluded: dict[str, str]
+    input_tokens: int
+    current: int | None
+    switch_cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is asked for one request.
+
+    Attributes:
+        arms: Public names, in order; taken one by one, so that the later ones are thought of late.
+        reason: Why the first one, in a word.
+        chosen: Name of the first one, where it was chosen here.
+        alone: The only one, where there is neither choice nor fallback.
+        question: None where the caller named a model.
+        decision: None where there was nothing to decide by.
+    """
+
+    arms: Iterator[str]
+    reason: str
+    chosen: str = ""
+    alone: str | None = None
+    question: Question | None = None
+    decision: Decision | None = None
+
+
+class Router:
+    """Chooses for one gateway.
+
+    Args:
+        fleet: Models and replicas served here.
+        arms: Models of providers, and the catalogue of both.
+        door: Which models a key may use.
+        conversations: Who answered last.
+        settings: Size of a prompt's vector, cost of a switch.
+        draw: Gives a number in [0, 1) for each decision.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        arms: Arms,
+        door: Door,
+        conversations: Conversations,
+        settings: RoutingSettings,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._fleet = fleet
+        self._arms = arms
+        self._door = door
+        self._conversations = conversations
+        self._settings = settings
+        self.features = Features(settings.size)
+        self._draw = draw
+        self._places: dict[str, int] = {}
+        self.snapshot: Snapshot | None = None
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Decide by this one from now on."""
+        self.snapshot = snapshot
+        self._places = {name: place for place, name in enumerate(snapshot.arms)}
+
+    def names(self) -> tuple[str, ...]:
+        """Every arm there is."""
+        return tuple(self._arms.catalogue)
+
+    def rows(self) -> dict[str, object]:
+        """What this gateway sees of the arms: who can be asked, and why not."""
+        away = {name: self._away(name) for name in self._arms.catalogue}
+        return {"away": {name: why for name, why in away.items() if why}, "providers": self._arms.rows()}
+
+    def usable(self, name: str) -> bool:
+        """Whether an arm can be asked now."""
+        return self._away(name) is None
+
+    def plan(self, body: RequestBody, key: KeyInfo) -> Plan:
+        """Who is to be asked.
+
+        Raises:
+            ModelNotFound, PermissionDenied: Of the model that was named.
+            NoArmFits: No arm can and may answer; says which constraint excluded which.
+            InvalidRequest: The objective makes no sense.
+        """
+        if body.model == AUTO:
+            return self._choose(self.question(body, key), body, key)
+        if "zoran" in body.document:
+            raise InvalidRequest(
+                f"'zoran' is the objective of the model '{AUTO}'; name that.", param="zoran"
+            )
+        return self._named(body, key)
+
+    def question(self, body: RequestBody, key: KeyInfo) -> Question:
+        """A request for `zoran/auto`, with the reason why each arm that cannot answer cannot.
+
+        Raises:
+            InvalidRequest: The objective makes no sense, or names an arm that does not exist.
+            NoArmFits: Every arm is excluded.
+        """
+        if body.endpoint.path not in _ROUTED:
+            raise InvalidRequest(
+                f"'{AUTO}' does not answer {body.endpoint.path}; name a model.", param="model"
+            )
+        objective = Objective.of(body.document.get("zoran"))
+        self._know(objective)
+        prompt = prompt_of(body.document, body.endpoint.path)
+        needs = Needs.of(body.document, body.endpoint.path, body.prompt_tokens, body.max_tokens)
+        why = {name: self._excluded(name, key, needs, objective) for name in self._arms.catalogue}
+        if all(why.values()):
+            raise nothing_fits({name: reason for name, reason in why.items() if reason})
+        x = self.features(prompt)
+        last = self._conversations.arm(key.key_id, body.affinity) if prompt.turns > 1 else None
+        return Question(
+            prompt=prompt,
+            x=x,
+            task=task_of(x),
+            objective=objective,
+            excluded={name: reason for name, reason in why.items() if reason},
+            input_tokens=body.prompt_tokens,
+            current=self._places.get(last) if last is not None else None,
+            switch_cost=_NEVER if in_tool_loop(body) else self._settings.switch_cost,
+        )
+
+    def _choose(self, question: Question, body: RequestBody, key: KeyInfo) -> Plan:
+        snapshot, allowed = self.snapshot, self.allowed(question)
+        if snapshot is None or not allowed:
+            # Before the first snapshot, or in the second after a catalogue's edit.
+            names = sorted(
+                (name for name in self._arms.catalogue if name not in question.excluded),
+                key=lambda name: most_nano_usd(self._arms.catalogue, name, body),
+            )
+            return Plan(iter(names), "nothing learned", chosen=names[0], question=question)
+        draw = self._draw()
+        decision = snapshot.choose(
+            question.x,
+            draw,
+            input_tokens=question.input_tokens,
+            objective=question.objective,
+            allowed=allowed,
+            current=question.current,
+            switch_cost=question.switch_cost,
+        )
+        first = snapshot.arms[decision.arm]
+        following = self._first_then_next_best(first, question, draw, snapshot)
+        return Plan(following, decision.reason, chosen=first, question=question, decision=decision)
+
+    def allowed(self, question: Question) -> list[int]:
+        """Places in the snapshot of the arms that can answer."""
+        catalogue = self._arms.catalogue
+        return [
+            place
+            for name, place in self._places.items()
+            if name in catalogue and name not in question.excluded
+        ]
+
+    def _first_then_next_best(
+        self, first: str, question: Question, draw: float, snapshot: Snapshot
+    ) -> Iterator[str]:
+        yield first
+        if others := [place for place in self.allowed(question) if snapshot.arms[place] != first]:
+            ranked = snapshot.ranked(
+                question.x,
+                draw,
+                input_tokens=question.input_tokens,
+                objective=question.objective,
+                allowed=others,
+            )
+            yield from (snapshot.arms[place] for place in ranked)
+
+    def _named(self, body: RequestBody, key: KeyInfo) -> Plan:
+        name = body.model
+        if not self._arms.is_remote(name):
+            local = named(name, self._fleet, self._arms)
+            self._door.authorize(key, local)
+            return Plan(iter((local,)), "named", alone=local)
+        self._door.authorize(key, name)
+        if body.endpoint.path not in self._paths(name):
+            raise InvalidRequest(
+                f"'{name}' does not answer {body.endpoint.path}; GET /v1/models says who else there is.",
+                param="model",
+            )
+        return Plan(self._chain(name, body, key), "named")
+
+    def _chain(self, name: str, body: RequestBody, key: KeyInfo) -> Iterator[str]:
+        """A named arm, its fallbacks as far as the key may use them, then the router's next best."""
+        chain = self._arms.catalogue.chain(name)
+        asked = {name}
+        yield name
+        for fallback in chain.names[1:]:
+            if self._door.may(key, fallback) and body.endpoint.path in self._paths(fallback):
+                asked.add(fallback)
+                yield fallback
+        if chain.auto and body.endpoint.path in _ROUTED:
+            yield from (
+                arm for arm in self._choose(self.question(body, key), body, key).arms if arm not in asked
+            )
+
+    def _know(self, objective: Objective) -> None:
+        for name in objective.arms or ():
+            if name not in self._arms.catalogue:
+                known = ", ".join(self._arms.catalogue)
+                raise InvalidRequest(
+                    f"'zoran.arms' names '{name[:128]}', which does not exist. Arms here: {known[:512]}.",
+                    param="zoran.arms",
+                )
+
+    def _excluded(self, name: str, key: KeyInfo, needs: Needs, objective: Objective) -> str | None:
+        if objective.arms is not None and name not in objective.arms:
+            return "it is not among 'zoran.arms'"
+        if not self._door.may(key, name):
+            return "this key may not use it"
+        entry = self._arms.catalogue[name]
+        unfit = excluded(needs, name, entry, endpoints=self._paths(name), residency=objective.residency)
+        return unfit or self._away(name)
+
+    def _paths(self, name: str) -> frozenset[str]:
+        """Public paths that an arm answers."""
+        entry: ModelSpec | ArmSpec = self._arms.catalogue[name]
+        return endpoints_of(entry.provider) if isinstance(entry, ArmSpec) else _LOCAL_PATHS
+
+    def _away(self, name: str) -> str | None:
+        """Why an arm cannot be asked now, None if it can."""
+        if self._arms.is_remote(name):
+            return self._arms.why_not(name)
+        model = self._fleet.snapshot.models.get(name)
+        if model is None:
+            return "it is not loaded"
+        # One that is scaled to zero wakes for a request.
+        return None if self._fleet.ready(name) or model.min_replicas == 0 else "no replica of it is ready"
+
+
+def in_tool_loop(body: RequestBody) -> bool:
+    """Whether the last message brings a tool's result."""
+    messages = body.document.get("messages") or body.document.get("input")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict):
+        return False
+    if last.get("role") == "tool" or last.get("type") == "function_call_output":
+        return True
+    content = last.get("content")
+    return isinstance(content, list) and any(
+        isinstance(part, dict) and part.get("type") == "tool_result" for part in content
+    )

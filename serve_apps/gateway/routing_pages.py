@@ -1,0 +1,81 @@
+"""Routes about routing: scores for answers, why a choice would fall, what has been learned."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+
+from serve_apps.gateway.door import Door
+from serve_apps.gateway.explanation import explanation
+from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.router import Router
+from zoran_ray import wire
+from zoran_ray.errors import InvalidRequest
+from zoran_ray.messages import KeyInfo
+from zoran_ray.offers import AUTO
+from zoran_ray.routing.reports import Scored
+from zoran_ray.settings import ServerSettings
+from zoran_ray.wire import Endpoint
+
+Score = Callable[[Scored], Awaitable[str]]
+State = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def add_routing_pages(
+    app: FastAPI, door: Door, router: Router, settings: ServerSettings, score: Score, state: State
+) -> None:
+    """Add the routes to `app`.
+
+    Args:
+        door: Who may ask.
+        score: Gives a request's score to the Resonator; says whether it counted.
+        state: Asks the Resonator what it has learned.
+    """
+    limits = wire.Limits(max_depth=settings.max_json_depth, max_choices=settings.max_choices)
+
+    async def admitted(request: Request) -> tuple[KeyInfo, bytes]:
+        incoming = Incoming(request.scope)
+        key = door.admit(incoming.headers)
+        most, timeout_s = settings.max_body_bytes, settings.body_timeout_s
+        return key, await incoming.body(request.receive, most=most, timeout_s=timeout_s)
+
+    @app.post("/v1/feedback")
+    async def feedback(request: Request) -> dict[str, object]:
+        key, raw = await admitted(request)
+        scored = _scored(wire.read(raw, max_depth=limits.max_depth), key)
+        status = await score(scored)
+        told = {"request_id": scored.request_id, "score": scored.score, "status": status}
+        return {"object": "feedback", **told}
+
+    @app.post("/v1/route/explain")
+    async def explain(request: Request) -> dict[str, object]:
+        key, raw = await admitted(request)
+        document = wire.read(raw, max_depth=limits.max_depth)
+        body = wire.parse(orjson.dumps({**document, "model": AUTO}), Endpoint.CHAT_COMPLETIONS, limits)
+        return explanation(router, body, key)
+
+    @app.get("/v1/routing/state")
+    async def routing_state(request: Request) -> dict[str, object]:
+        door.admit(Incoming(request.scope).headers)
+        return {"object": "routing.state", **router.rows(), **await state()}
+
+
+def _scored(document: dict[str, Any], key: KeyInfo) -> Scored:
+    """What a body says. Raises: InvalidRequest: A field is unknown, missing or not what it should be."""
+    if unknown := sorted(document.keys() - {"request_id", "score", "comment"}):
+        name = unknown[0][:64]
+        raise InvalidRequest(
+            f"'{name}' is no field of feedback; there are request_id, score and comment.", param=name
+        )
+    comment = document.get("comment") or ""
+    if not isinstance(comment, str):
+        raise InvalidRequest("'comment' must be a string.", param="comment")
+    return Scored(
+        request_id=document.get("request_id", ""),
+        score=document.get("score"),  # type: ignore[arg-type] # it checks for itself
+        key_id=key.key_id,
+        at=time.time(),
+        comment_chars=len(comment),
+    )

@@ -1,0 +1,188 @@
+"""The learners of all arms side by side, with what they believe in one array, as decisions need it.
+
+Arms come and go by name. Knows nothing of budgets, mixes or who says what.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoran_ray.errors import ConfigError
+from zoran_ray.routing.drift import PageHinkley
+from zoran_ray.routing.feedback import Arm
+from zoran_ray.routing.learner import QUALITY, TOKENS, ArmLearner, Outcome
+from zoran_ray.routing.prices import PriceList
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+ShareOf = Callable[[Vector], float]
+"""Given a step of the weights of the expected score, says how much of it (0..1) may be made."""
+
+_MOST_AWAY = 32
+"""Arms that are gone and not forgotten yet."""
+
+
+class Learners:
+    """One learner for each arm.
+
+    Attributes:
+        arms: K of them.
+        weights: float64[3 + S, K, size], what the learners believe. Read-only.
+        residual_var: float64[3, K]. Read-only.
+        prices: Of the arms.
+        alarms: How often each arm seemed to have changed.
+
+    Args:
+        arms: At least one, names distinct, all with as many members.
+        size: Entries of a prompt's vector.
+        rng: For the ensembles.
+
+    Raises:
+        ConfigError: The arms are none, or not distinct.
+    """
+
+    def __init__(self, arms: Sequence[Arm], size: int, rng: np.random.Generator) -> None:
+        _check(arms)
+        self._size = size
+        self._rng = rng
+        self.arms = tuple(arms)
+        self.prices = PriceList.of([arm.price for arm in arms])
+        self.alarms = [0] * len(arms)
+        self._learners = [ArmLearner(size, arm.prior, rng) for arm in arms]
+        self._drift = [PageHinkley() for _ in arms]
+        self._away: dict[str, dict[str, Any]] = {}
+        self._gather()
+
+    def __len__(self) -> int:
+        return len(self.arms)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the arms, in their order."""
+        return tuple(arm.name for arm in self.arms)
+
+    @property
+    def outcomes(self) -> tuple[int, ...]:
+        """How many outcomes each arm has learned from."""
+        return tuple(learner.outcomes for learner in self._learners)
+
+    def estimates(self, x: Vector) -> Matrix:
+        """float64[3 + S, K], as `Snapshot.estimates`."""
+        made: Matrix = (self.weights.reshape(-1, self._size) @ x).reshape(-1, len(self.arms))
+        return made
+
+    def usd(self, estimates: Matrix, input_tokens: float) -> Vector:
+        """float64[K], expected cost."""
+        return self.prices.usd(estimates[TOKENS], self.residual_var[TOKENS], input_tokens)
+
+    def learn(self, place: int, x: Vector, outcome: Outcome, share_of: ShareOf | None = None) -> None:
+        """Teach one arm.
+
+        Args:
+            share_of: Bounds how far the outcome may move the expected score; None: it is not bounded.
+        """
+        learner = self._learners[place]
+        bounded = share_of is not None and outcome.quality is not None
+        before = learner.weights[QUALITY:].copy() if bounded else None
+        off = float(learner.learn(x, outcome)[QUALITY])
+        if before is not None and share_of is not None:
+            share = share_of(learner.weights[QUALITY] - before[0])
+            if share < 1.0:
+                learner.weights[QUALITY:] = before + share * (learner.weights[QUALITY:] - before)
+        self._notice_change(place, off * outcome.weight)
+        self.weights[:, place] = learner.weights
+        self.residual_var[:, place] = learner.residual_var
+
+    def _notice_change(self, place: int, off: float) -> None:
+        learner = self._learners[place]
+        if off and self._drift[place].changed(off, math.sqrt(learner.residual_var[QUALITY])):
+            self.alarms[place] += 1
+            learner.soften()
+
+    # -- other arms -------------------------------------------------------------------------
+
+    def replace(self, arms: Sequence[Arm]) -> list[int | None]:
+        """Other arms from now on: those whose names stay keep what they know, whatever they cost now.
+
+        What those that go have learned is put away, in case they come back, as models do that are loaded
+        one after the other.
+
+        Returns:
+            For each arm its former place, None for a new one.
+
+        Raises:
+            ConfigError: As the constructor; nothing has changed.
+        """
+        _check(arms, self._learners[0].prior.members)
+        before = {name: place for place, name in enumerate(self.names)}
+        origins = [before.get(arm.name) for arm in arms]
+        for name, place in before.items():
+            if place not in origins:
+                self._put_away(name, copy.deepcopy(self._learners[place].state()))
+        self._learners = [
+            self._back(arm) if origin is None else self._learners[origin]
+            for arm, origin in zip(arms, origins, strict=True)
+        ]
+        self._drift = [PageHinkley() if origin is None else self._drift[origin] for origin in origins]
+        self.alarms = [0 if origin is None else self.alarms[origin] for origin in origins]
+        self.arms, self.prices = tuple(arms), PriceList.of([arm.price for arm in arms])
+        self._gather()
+        return origins
+
+    def _put_away(self, name: str, state: dict[str, Any]) -> None:
+        self._away[name] = state
+        while len(self._away) > _MOST_AWAY:
+            del self._away[next(iter(self._away))]
+
+    def _back(self, arm: Arm) -> ArmLearner:
+        """A learner for an arm that is new, or is here again."""
+        learner, state = ArmLearner(self._size, arm.prior, self._rng), self._away.pop(arm.name, None)
+        if state is not None:
+            try:
+                learner.restore(state)
+            except ConfigError:
+                # It is of another size, and half of it may have been taken over.
+                return ArmLearner(self._size, arm.prior, self._rng)
+        return learner
+
+    # -- going back, and on -----------------------------------------------------------------
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """What each arm has learned, by name; also of those that are away."""
+        return dict(self._away) | {
+            name: copy.deepcopy(learner.state())
+            for name, learner in zip(self.names, self._learners, strict=True)
+        }
+
+    def restore(self, state: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
+        """Go on from `state`; arms that it does not know stay as they are.
+
+        Returns:
+            Names of those whose part did not fit and that begin anew.
+        """
+        misfits = []
+        for name, learned in state.items():
+            self._put_away(name, learned)
+            if name in self.names:
+                place = self.names.index(name)
+                self._learners[place] = self._back(self.arms[place])
+                if self._learners[place].outcomes != int(learned["outcomes"]):
+                    misfits.append(name)
+        self._gather()
+        return tuple(misfits)
+
+    def _gather(self) -> None:
+        self.weights: Matrix = np.stack([learner.weights for learner in self._learners], axis=1)
+        self.residual_var: Matrix = np.stack([learner.residual_var for learner in self._learners], axis=1)
+
+
+def _check(arms: Sequence[Arm], members: int | None = None) -> None:
+    if not arms or len({arm.name for arm in arms}) != len(arms):
+        raise ConfigError("routing needs at least one arm, each with a name of its own")
+    if len({arm.prior.members for arm in arms} | ({members} if members else set())) != 1:
+        raise ConfigError("routing needs priors with as many members for every arm")
