@@ -73,7 +73,7 @@ def start_control_plane(settings: Settings) -> None:
 
 
 def await_control_plane() -> None:
-    """Return once every named actor answers that a request may need; routing can do without for a moment."""
+    """Return once every named actor that a request may need answers; routing can wait a moment."""
     import ray
 
     registry, access, _ = _kept

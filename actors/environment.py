@@ -5,6 +5,7 @@ Set once, at the composition root, before the first import; every process of the
 
 import os
 import secrets
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -26,6 +27,9 @@ def prepare_environment(settings: Settings, run_dir: Path) -> None:
     if settings.cluster.address is None:
         # Ray's own ports listen on all interfaces; without this token they answer nobody.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_urlsafe(32)
+        # Serve's fallback shares its port with whoever else asks for it: at the usual one, another
+        # server of this machine would answer requests that came to us before our gateway was there.
+        os.environ["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"] = str(_free_port())
 
 
 def ray_environment(settings: Settings, run_dir: Path) -> dict[str, str]:
@@ -87,3 +91,10 @@ def write_haproxy_launcher(run_dir: Path) -> str:
     launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
     # A second server in one process would find the launcher of the first.
     return os.environ.get("ZORAN_HAPROXY_BINARY") or str(get_haproxy_binary())
+
+
+def _free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -38,7 +38,7 @@ def lines_at(record: Record, budget: float, seeds: Sequence[int]) -> list[Line]:
     size, names, prices = record.x.shape[1], record.arms, record.list_prices()
     makers: dict[str, Callable[[int], Policy | None]] = {
         "zoran": lambda seed: Zoran(size, names, prices, budget, seed),
-        "paretobandit": lambda seed: paretobandit(size, names, prices, budget),
+        "paretobandit": lambda seed: paretobandit(size, names, prices, budget, seed),
         "online static mix": lambda seed: Zoran(size, names, prices, budget, seed, contextual=False),
         "random": lambda seed: Random(len(names), seed),
     }

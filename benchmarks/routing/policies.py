@@ -7,9 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.routing.data import Record
-from zoran_ray.routing import Arm, ArmPrice, Feedback, Outcome, Prior, Resonator
+from zoran_ray.routing import Arm, ArmPrice, Feedback, Objective, Outcome, Prior, Resonator
 
 Array = NDArray[np.float64]
+
+_PLAIN = Objective()
+_BLIND = np.eye(1, 13)[0]
+"""What a router sees that is not to see the prompt."""
 
 
 class Policy(Protocol):
@@ -20,6 +24,13 @@ class Policy(Protocol):
 
     def learn(self, x: Array, arm: int, reward: float, usd: float) -> None:
         """What the chosen arm was worth and cost."""
+
+
+class Adaptable(Policy, Protocol):
+    """One that can be told of other prices and arms."""
+
+    def set_prices(self, names: tuple[str, ...], prices: Array) -> None:
+        """The price list from now on; names that are not known yet are new arms."""
 
 
 class Zoran:
@@ -40,27 +51,40 @@ class Zoran:
         *,
         contextual: bool = True,
     ) -> None:
-        # The record has dollars, not tokens: one unit of "output" that costs a dollar each.
-        arms = [
-            Arm(name, ArmPrice(output_usd=1.0), Prior(output_tokens=float(price)))
-            for name, price in zip(names, prices, strict=True)
-        ]
-        self._router = Resonator(arms, size if contextual else 13, budget_usd=budget, seed=seed)
+        self._first: dict[str, float] = {}
+        self._usd_per_unit: list[float] = []
+        arms = self._arms(names, prices)
+        self.router = Resonator(arms, size if contextual else _BLIND.size, budget_usd=budget, seed=seed)
         self._rng = np.random.default_rng(seed + 1)
-        self._blind = None if contextual else np.eye(13)[0]
+        self._contextual = contextual
 
-    def choose(self, x: Array) -> int:
-        seen = x if self._blind is None else self._blind
-        return self._router.snapshot().choose(seen, self._rng.random()).arm
+    def choose(self, x: Array, objective: Objective = _PLAIN) -> int:
+        return self.router.snapshot().choose(self._seen(x), self._rng.random(), objective=objective).arm
 
     def learn(self, x: Array, arm: int, reward: float, usd: float) -> None:
-        seen = x if self._blind is None else self._blind
-        self._router.learn(Feedback(seen, arm, Outcome(reward, usd), usd))
+        self.router.learn(self.feedback(x, arm, reward, usd))
 
-    @property
-    def router(self) -> Resonator:
-        """For what only a scenario looks at."""
-        return self._router
+    def feedback(
+        self, x: Array, arm: int, reward: float, usd: float, latency_s: float | None = None
+    ) -> Feedback:
+        """What one request would tell the router."""
+        tokens = usd / self._usd_per_unit[arm]
+        return Feedback(self._seen(x), arm, Outcome(reward, tokens, latency_s), usd)
+
+    def set_prices(self, names: tuple[str, ...], prices: Array) -> None:
+        self.router.set_arms(self._arms(names, prices))
+
+    def _arms(self, names: tuple[str, ...], prices: Array) -> list[Arm]:
+        # The record has dollars, not tokens: an arm's unit of "output" costs a dollar until prices change.
+        first = [self._first.setdefault(name, float(p)) for name, p in zip(names, prices, strict=True)]
+        self._usd_per_unit = [float(p) / f for p, f in zip(prices, first, strict=True)]
+        return [
+            Arm(name, ArmPrice(output_usd=unit), Prior(output_tokens=f))
+            for name, unit, f in zip(names, self._usd_per_unit, first, strict=True)
+        ]
+
+    def _seen(self, x: Array) -> Array:
+        return x if self._contextual else _BLIND
 
 
 class Random:
@@ -78,15 +102,22 @@ class Random:
 
 
 def static_mix(record: Record, budget: float) -> float:
-    """Mean reward of the best mix of arms within the budget, known in hindsight."""
+    """Mean reward of the best mix of arms within the budget, known in hindsight; -inf if there is none."""
+    shares = best_shares(record, budget)
+    return -math.inf if shares is None else float(record.reward.mean(axis=0) @ shares)
+
+
+def best_shares(record: Record, budget: float) -> Array | None:
+    """float64[K], what of the requests each arm gets in that mix: at most two arms get any."""
     reward, usd = record.reward.mean(axis=0), record.usd.mean(axis=0)
-    best = max((r for r, u in zip(reward, usd, strict=True) if u <= budget), default=-math.inf)
-    for i in range(usd.size):
-        for j in range(usd.size):
-            if usd[i] <= budget < usd[j]:
-                share = (budget - usd[i]) / (usd[j] - usd[i])
-                best = max(best, reward[i] + share * (reward[j] - reward[i]))
-    return float(best)
+    one = np.eye(usd.size)
+    mixes = [one[k] for k in range(usd.size) if usd[k] <= budget]
+    for low in range(usd.size):
+        for high in range(usd.size):
+            if usd[low] <= budget < usd[high]:
+                share = (budget - usd[low]) / (usd[high] - usd[low])
+                mixes.append((1.0 - share) * one[low] + share * one[high])
+    return max(mixes, key=lambda mix: float(reward @ mix), default=None)
 
 
 def best_fixed(record: Record, budget: float) -> float:

@@ -51,7 +51,9 @@ def noop(work: Workplace) -> Iterator[Running]:
 
 
 @contextmanager
-def zoran(work: Workplace, name: str, *, pin: bool = True, backend: str | None = None) -> Iterator[Running]:
+def zoran(
+    work: Workplace, name: str, *, pin: bool = True, backend: str | None = None, arms: int = 1
+) -> Iterator[Running]:
     """The whole stack with a key, limits and metrics on.
 
     Args:
@@ -59,16 +61,17 @@ def zoran(work: Workplace, name: str, *, pin: bool = True, backend: str | None =
         name: For results.
         pin: Let the replica pin its engine's processes as it does by default.
         backend: Base URL of a back end that takes the place of an engine.
+        arms: Models that all stand for it, for the router to choose among.
     """
     port, state = free_port(), work.folder / f"state-{secrets.token_hex(4)}"
-    model = _engine_model(work, pin) if backend is None else _static_model(backend)
+    models = [_engine_model(work, pin)] if backend is None else _static_models(backend, arms)
     models_file = work.folder / f"{state.name}.yaml"
-    models_file.write_text(yaml.safe_dump({"models": [model]}))
+    models_file.write_text(yaml.safe_dump({"models": models}))
     env = {**QUIET, "ZORAN_STATE_DIR": str(state), "ZORAN_SERVER__PORT": str(port)}
     env["ZORAN_MODELS_FILE"] = str(models_file)
     command = str(Path(sys.executable).with_name("zoran"))
     headers = {"authorization": f"Bearer {_new_key(command, {**os.environ, **env})}"}
-    name_of_model = f"local/{model['name']}"
+    name_of_model = f"local/{models[0]['name']}"
     child = Child(state.name, [command, "serve"], env, work.folder)
     with started(child, Endpoint(name, f"http://127.0.0.1:{port}", name_of_model, headers)) as running:
         if backend is not None:
@@ -93,9 +96,11 @@ def _engine_model(work: Workplace, pin: bool) -> dict[str, Any]:
     }
 
 
-def _static_model(backend: str) -> dict[str, Any]:
-    """A server somebody else runs; no engine, so nothing to pin."""
-    return {"name": "noop", "source": backend, "engine_args": {"max_num_seqs": 1024}, "pin_cores": "off"}
+def _static_models(backend: str, count: int) -> list[dict[str, Any]]:
+    """A server somebody else runs, under one name or more; no engine, so nothing to pin."""
+    names = ["noop", *(f"noop-{number}" for number in range(2, count + 1))]
+    static = {"source": backend, "engine_args": {"max_num_seqs": 1024}, "pin_cores": "off"}
+    return [{"name": name, **static} for name in names]
 
 
 def _new_key(command: str, env: Mapping[str, str]) -> str:

@@ -31,10 +31,21 @@ def test_a_local_cluster_has_a_token_of_its_own(environ, tmp_path):
     assert environ["RAY_AUTH_MODE"] == "token"
 
 
-def test_a_cluster_that_runs_keeps_its_token(environ, tmp_path):
+def test_two_servers_of_one_machine_share_no_fallback(environ, tmp_path):
+    """Serve listens there with SO_REUSEPORT, so at one port either would get the other's requests."""
+    ports = set()
+    for _ in range(2):
+        prepare_environment(Settings(), tmp_path)
+        ports.add(environ["RAY_SERVE_FALLBACK_PROXY_HTTP_PORT"])
+    assert len(ports) == 2
+    assert "8500" not in ports
+
+
+def test_a_cluster_that_runs_keeps_its_token_and_its_fallback(environ, tmp_path):
     environ["RAY_AUTH_TOKEN"] = "theirs"
     prepare_environment(Settings(cluster=ClusterSettings(address="10.0.0.1:6379")), tmp_path)
     assert environ["RAY_AUTH_TOKEN"] == "theirs"
+    assert "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT" not in environ
     assert environ["RAY_AUTH_MODE"] == "token"
 
 

@@ -15,21 +15,38 @@ def contexts(n: int, seed: int = 0) -> np.ndarray:
     return x
 
 
-def test_is_the_ridge_regression_it_says_it_is() -> None:
+def test_each_belief_is_the_ridge_regression_it_says_it_is() -> None:
     """Without forgetting, the recursive solution is the closed one of regression weighted by each noise."""
-    prior = Prior(remembered=float("inf"), members=2)
+    prior = Prior(remembered=float("inf"), members=2, slopes=(0.1,))
     learner = ArmLearner(SIZE, prior, np.random.default_rng(0))
-    start, x = learner.weights[QUALITY].copy(), contexts(200)
-    precision = np.linalg.inv(learner.covariance)
+    scale = np.full(SIZE, 0.1)
+    scale[0] = prior.spread
+    precision, start = np.diag(scale**-2.0), np.eye(SIZE)[0] * prior.first_quality
+    x = contexts(200)
     y = np.clip(0.5 + x @ np.linspace(-0.3, 0.3, SIZE), 0, 1)
     weight = np.zeros(len(x))
     for n, (row, value) in enumerate(zip(x, y, strict=True)):
-        weight[n] = prior.noise**2 / max(learner.residual_var[QUALITY], 0.0025)
+        weight[n] = 1.0 / max(learner.residual_var[QUALITY], 0.0025)
         learner.learn(row, Outcome(quality=float(value)))
     seen = x.T * weight
     expected = np.linalg.solve(precision + seen @ x, precision @ start + seen @ y)
-    np.testing.assert_allclose(learner.weights[QUALITY], expected, atol=1e-8)
-    np.testing.assert_allclose(learner.covariance, np.linalg.inv(precision + seen @ x), atol=1e-8)
+    state = learner.state()
+    np.testing.assert_allclose(state["beliefs"][1, 0], expected, atol=1e-8)
+    np.testing.assert_allclose(state["covariance"][0], np.linalg.inv(precision + seen @ x), atol=1e-8)
+    one = np.eye(SIZE)[0]
+    mean = (prior.first_quality / prior.spread**2 + weight @ y) / (prior.spread**-2 + weight.sum())
+    np.testing.assert_allclose(state["beliefs"][0, 0], mean * one, atol=1e-8)
+
+
+@pytest.mark.parametrize(("says", "constant"), [(0.0, True), (0.3, False)])
+def test_believes_what_forecasts_best(says: float, constant: bool) -> None:
+    """Where prompts say nothing the constant belief wins, and where they say much it loses."""
+    learner, rng = ArmLearner(SIZE, Prior(), np.random.default_rng(0)), np.random.default_rng(1)
+    for row in contexts(600):
+        score = 0.5 + says * np.sign(row[1]) + 0.1 * rng.normal()
+        learner.learn(row, Outcome(quality=float(np.clip(score, 0, 1))))
+    assert learner.beliefs.sum() == pytest.approx(1.0)
+    assert (learner.beliefs[0] > 0.5) == constant
 
 
 def test_draws_gather_around_the_mean_as_the_posterior_says() -> None:
@@ -37,10 +54,12 @@ def test_draws_gather_around_the_mean_as_the_posterior_says() -> None:
     learner = ArmLearner(SIZE, prior, np.random.default_rng(1))
     for row in contexts(300, 2):
         learner.learn(row, Outcome(quality=0.5))
-    spread = learner.weights[DRAWS:] - learner.weights[QUALITY]
-    x = contexts(1, 3)[0]
-    expected = prior.noise**2 * x @ learner.covariance @ x
-    assert np.var(spread @ x) == pytest.approx(expected, rel=0.25)
+    state, x = learner.state(), contexts(1, 3)[0]
+    for belief, covariance in zip(state["beliefs"][1:], state["covariance"], strict=True):
+        assert np.var((belief[1:] - belief[0]) @ x) == pytest.approx(x @ covariance @ x, rel=0.25)
+    np.testing.assert_allclose(
+        learner.weights[QUALITY:], np.tensordot(learner.beliefs, state["beliefs"], 1)
+    )
 
 
 def test_heads_learn_only_what_is_known() -> None:
@@ -52,26 +71,61 @@ def test_heads_learn_only_what_is_known() -> None:
     assert not (learner.weights[TOKENS] == before[TOKENS]).all()
 
 
+def doubt(learner: ArmLearner) -> float:
+    return float(np.trace(learner.state()["covariance"], axis1=1, axis2=2).sum())
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.floats(5, 500))
 def test_never_less_sure_than_the_prior(seed: int, remembered: float) -> None:
     learner = ArmLearner(SIZE, Prior(remembered=remembered), np.random.default_rng(seed))
-    widest = np.trace(learner.covariance)
+    widest = doubt(learner)
     for row in np.repeat(contexts(3, seed), 100, axis=0):
         learner.learn(row, Outcome(quality=0.9))
-    assert np.trace(learner.covariance) <= widest * (1 + 1e-9)
+    assert doubt(learner) <= widest * (1 + 1e-9)
+    assert learner.state()["constant_var"] <= Prior().spread ** 2 * (1 + 1e-9)
     assert np.isfinite(learner.weights).all()
-    assert np.linalg.eigvalsh((learner.covariance + learner.covariance.T) / 2).min() > -1e-9
+    for covariance in learner.state()["covariance"]:
+        assert np.linalg.eigvalsh((covariance + covariance.T) / 2).min() > -1e-9
 
 
 def test_softened_it_doubts_but_keeps_its_mean() -> None:
     learner = ArmLearner(SIZE, Prior(), np.random.default_rng(0))
     for row in contexts(500):
         learner.learn(row, Outcome(quality=0.9))
-    mean, sure = learner.weights[QUALITY].copy(), np.trace(learner.covariance)
+    mean, sure = learner.weights[QUALITY].copy(), doubt(learner)
     learner.soften()
-    assert (learner.weights[QUALITY] == mean).all()
-    assert np.trace(learner.covariance) > 5 * sure
+    np.testing.assert_allclose(learner.weights[QUALITY], mean)
+    assert doubt(learner) > 3 * sure
+
+
+def test_only_an_arm_that_has_changed_is_doubted_more_while_nobody_asks_it() -> None:
+    learner, x = ArmLearner(SIZE, Prior(members=200), np.random.default_rng(0)), np.eye(SIZE)[0]
+    for row in contexts(500):
+        learner.learn(row, Outcome(quality=0.9))
+    assert not learner.rest(100)
+    learner.soften()
+    for row in contexts(50):
+        learner.learn(row, Outcome(quality=0.5))
+    before = np.std(learner.weights[DRAWS:] @ x)
+    assert learner.rest(100)
+    assert np.std(learner.weights[DRAWS:] @ x) > 2 * before
+    learner.rest(1_000_000)
+    assert learner.state()["constant_var"] <= Prior().spread ** 2 * (1 + 1e-9)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_score_can_be_taken_back_in_part(share: float, score: float) -> None:
+    one, two = (ArmLearner(SIZE, Prior(), np.random.default_rng(0)) for _ in range(2))
+    x = contexts(1)[0]
+    before = one.state()["beliefs"]
+    one.learn(x, Outcome(quality=score))
+    two.learn(x, Outcome(quality=score))
+    two.keep_only(share)
+    full, part = one.state()["beliefs"] - before, two.state()["beliefs"] - before
+    np.testing.assert_allclose(part, share * full, atol=1e-12)
+    two.keep_only(0.0)
+    np.testing.assert_allclose(two.state()["beliefs"] - before, part, atol=1e-12)
 
 
 def test_goes_on_from_its_state() -> None:

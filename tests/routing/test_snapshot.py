@@ -179,12 +179,8 @@ def test_free_arms_need_no_weight() -> None:
 def test_a_publication_travels() -> None:
     sent = ROUTER.publication("life-1")
     got = pickle.loads(pickle.dumps(sent))
-    assert (got.epoch, got.version, got.arms, got.guard) == (
-        "life-1",
-        sent.version,
-        ("cheap", "fair", "dear"),
-        "",
-    )
+    assert (got.epoch, got.version, got.guard) == ("life-1", sent.version, sent.guard)
+    assert got.arms == ("cheap", "fair", "dear")
     assert got.choose(CODE, 0.3) == sent.choose(CODE, 0.3)
     assert set(got.tasks) == set(got.agents) == set(TASKS)
     assert len(got.tasks["code"]) == 3

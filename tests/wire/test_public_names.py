@@ -16,6 +16,7 @@ def test_the_room_shows_these_names_and_no_others() -> None:
         "normalise_upstream",
         "normalised",
         "parse",
+        "read",
         "spliced",
         "usage_of",
     }

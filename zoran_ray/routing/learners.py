@@ -4,8 +4,9 @@ Arms come and go by name. Knows nothing of budgets, mixes or who says what.
 """
 
 import copy
-import math
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from zoran_ray.errors import ConfigError
 from zoran_ray.routing.drift import PageHinkley
 from zoran_ray.routing.feedback import Arm
-from zoran_ray.routing.learner import QUALITY, TOKENS, ArmLearner, Outcome
+from zoran_ray.routing.learner import DRAWS, HEADS, LATENCY, QUALITY, TOKENS, ArmLearner, Outcome, Prior
 from zoran_ray.routing.prices import PriceList
 
 Vector = NDArray[np.float64]
@@ -25,6 +26,8 @@ ShareOf = Callable[[Vector], float]
 
 _MOST_AWAY = 32
 """Arms that are gone and not forgotten yet."""
+_REST_EVERY = 8
+"""Outcomes after which arms are told that time has passed."""
 
 
 class Learners:
@@ -54,7 +57,8 @@ class Learners:
         self.prices = PriceList.of([arm.price for arm in arms])
         self.alarms = [0] * len(arms)
         self._learners = [ArmLearner(size, arm.prior, rng) for arm in arms]
-        self._drift = [PageHinkley() for _ in arms]
+        self._drift = [_detectors() for _ in arms]
+        self._since_rest = 0
         self._away: dict[str, dict[str, Any]] = {}
         self._gather()
 
@@ -80,29 +84,50 @@ class Learners:
         """float64[K], expected cost."""
         return self.prices.usd(estimates[TOKENS], self.residual_var[TOKENS], input_tokens)
 
-    def learn(self, place: int, x: Vector, outcome: Outcome, share_of: ShareOf | None = None) -> None:
+    def learn(self, place: int, x: Vector, outcome: Outcome, share_of: ShareOf | None = None) -> bool:
         """Teach one arm.
 
         Args:
             share_of: Bounds how far the outcome may move the expected score; None: it is not bounded.
+
+        Returns:
+            Whether the arm's scores seem to have changed.
         """
         learner = self._learners[place]
         bounded = share_of is not None and outcome.quality is not None
         before = learner.weights[QUALITY:].copy() if bounded else None
-        off = float(learner.learn(x, outcome)[QUALITY])
+        off = learner.learn(x, outcome)
         if before is not None and share_of is not None:
             share = share_of(learner.weights[QUALITY] - before[0])
             if share < 1.0:
                 learner.weights[QUALITY:] = before + share * (learner.weights[QUALITY:] - before)
-        self._notice_change(place, off * outcome.weight)
+                learner.keep_only(share)
+        off[QUALITY] *= outcome.weight
+        changed = self._notice_change(place, off)
         self.weights[:, place] = learner.weights
         self.residual_var[:, place] = learner.residual_var
+        self._rest()
+        return changed
 
-    def _notice_change(self, place: int, off: float) -> None:
-        learner = self._learners[place]
-        if off and self._drift[place].changed(off, math.sqrt(learner.residual_var[QUALITY])):
-            self.alarms[place] += 1
-            learner.soften()
+    def _notice_change(self, place: int, off: Vector) -> bool:
+        learner, drift = self._learners[place], self._drift[place]
+        std = np.sqrt(learner.residual_var)
+        seem = [off[head] != 0 and drift[head].changed(off[head], std[head]) for head in range(len(drift))]
+        if seem[TOKENS] or seem[LATENCY]:
+            learner.soften_service()
+        if not seem[QUALITY]:
+            return False
+        self.alarms[place] += 1
+        learner.soften()
+        return True
+
+    def _rest(self) -> None:
+        self._since_rest += 1
+        if self._since_rest >= _REST_EVERY:
+            for place, learner in enumerate(self._learners):
+                if learner.rest(self._since_rest):
+                    self.weights[DRAWS:, place, 0] = learner.weights[DRAWS:, 0]
+            self._since_rest = 0
 
     # -- other arms -------------------------------------------------------------------------
 
@@ -128,7 +153,7 @@ class Learners:
             self._back(arm) if origin is None else self._learners[origin]
             for arm, origin in zip(arms, origins, strict=True)
         ]
-        self._drift = [PageHinkley() if origin is None else self._drift[origin] for origin in origins]
+        self._drift = [_detectors() if origin is None else self._drift[origin] for origin in origins]
         self.alarms = [0 if origin is None else self.alarms[origin] for origin in origins]
         self.arms, self.prices = tuple(arms), PriceList.of([arm.price for arm in arms])
         self._gather()
@@ -141,14 +166,19 @@ class Learners:
 
     def _back(self, arm: Arm) -> ArmLearner:
         """A learner for an arm that is new, or is here again."""
-        learner, state = ArmLearner(self._size, arm.prior, self._rng), self._away.pop(arm.name, None)
+        learner = ArmLearner(self._size, self._expected(arm.prior), self._rng)
+        state = self._away.pop(arm.name, None)
         if state is not None:
-            try:
+            with suppress(ConfigError):  # it is of another size or version: begin anew
                 learner.restore(state)
-            except ConfigError:
-                # It is of another size, and half of it may have been taken over.
-                return ArmLearner(self._size, arm.prior, self._rng)
         return learner
+
+    def _expected(self, prior: Prior) -> Prior:
+        """A new arm is expected to be as good as the average of those that are known."""
+        known = [learner.weights[QUALITY, 0] for learner in self._learners if learner.outcomes]
+        if prior.quality is not None or not known:
+            return prior
+        return dataclasses.replace(prior, quality=min(1.0, max(0.0, float(np.mean(known)))))
 
     # -- going back, and on -----------------------------------------------------------------
 
@@ -179,6 +209,11 @@ class Learners:
     def _gather(self) -> None:
         self.weights: Matrix = np.stack([learner.weights for learner in self._learners], axis=1)
         self.residual_var: Matrix = np.stack([learner.residual_var for learner in self._learners], axis=1)
+
+
+def _detectors() -> tuple[PageHinkley, ...]:
+    """What watches one arm for changes: one for each head."""
+    return tuple(PageHinkley() for _ in HEADS)
 
 
 def _check(arms: Sequence[Arm], members: int | None = None) -> None:

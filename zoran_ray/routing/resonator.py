@@ -215,19 +215,20 @@ class Resonator:
         self._snapshot = None
         outcome, source = feedback.outcome, feedback.source
         if source == OPERATOR:
-            self._learners.learn(feedback.arm, feedback.x, outcome)
+            self._change(self._learners.learn(feedback.arm, feedback.x, outcome))
             return True
         weight = outcome.weight
         if outcome.quality is not None or feedback.failed:
             weight = self._sources.grant(source, weight, feedback.at)
         outcome = replace(outcome, weight=weight) if weight > 0 else replace(outcome, quality=None)
         name = self._learners.arms[feedback.arm].name
-        self._learners.learn(
+        changed = self._learners.learn(
             feedback.arm,
             feedback.x,
             outcome,
             lambda step: self._sources.share_of(source, name, step, feedback.at),
         )
+        self._change(changed)
         return weight > 0
 
     # -- the guard --------------------------------------------------------------------------
@@ -248,6 +249,16 @@ class Resonator:
         expected = self._good.quality @ x
         within = usd <= max(self._pacer.budget_usd, float(usd.min()))
         return float(expected[within].max())
+
+    def _change(self, changed: bool) -> None:
+        """Where the world has changed, there is no good state of it yet to go back to."""
+        if changed:
+            self._renew_guard()
+
+    def _renew_guard(self) -> None:
+        guard = Guard(self._guard.settings)
+        guard.rollbacks = self._guard.rollbacks
+        self._guard, self._good = guard, _Good()
 
     def _keep(self) -> None:
         if self._good.quality is None or self._good.age >= _KEEP_EVERY:
@@ -281,9 +292,7 @@ class Resonator:
         if self._learners.names != before:
             self._mixer.rearrange(origins)
             self._sources.forget_arms(frozenset(self._learners.names))
-            guard = Guard(self._guard.settings)
-            guard.rollbacks = self._guard.rollbacks
-            self._guard, self._good = guard, _Good()
+            self._renew_guard()
         self._renew_pacer(self._pacer.budget_usd, self._pacer.bank_usd)
 
     def set_budget(self, budget_usd: float) -> None:
