@@ -1,6 +1,6 @@
 # The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving lock train-pocket clean
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing lock train-pocket clean
 
 ARGS ?=
 PY := .venv/bin/python
@@ -36,11 +36,19 @@ format: setup-dev ## Format the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: bench-serving ## All benchmarks
+bench: bench-serving bench-routing ## All benchmarks
 
 bench-serving: setup-dev ## Serving against bare vLLM, Ray Serve LLM and LiteLLM; writes benchmarks/README.md
 	@benchmarks/serving/peers.sh
 	@$(PY) -m benchmarks.serving $(ARGS)
+
+# Recorded rewards to route on; without any, on made-up ones, and no figure is published.
+ROUTING_DATA ?= $(wildcard ../shared/data/routing/paretobandit/val*.jsonl.gz)
+
+bench-routing: setup-dev ## Routing against paretobandit and static mixes (ROUTING_DATA=FILES); writes benchmarks/README.md
+	@benchmarks/routing/peers.sh
+	@$(PY) -m benchmarks.routing --only scenarios timing gateway \
+		$(if $(ROUTING_DATA),--write-readme --data $(ROUTING_DATA)) $(ARGS)
 
 train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
 	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)

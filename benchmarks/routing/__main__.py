@@ -1,113 +1,122 @@
 """`python -m benchmarks.routing`: routing against its peers on recorded rewards and costs.
 
 python -m benchmarks.routing --data FILE.jsonl[.gz] --budgets 8.3e-5,6.6e-4 --seeds 20 --json OUT
-python -m benchmarks.routing --data FILE --quick
+python -m benchmarks.routing --quick
 """
+
+import os
+
+# Before numpy: a second thread gains nothing on vectors this small, and waits for the first.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
 import json
 import platform
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.routing.at_budget import as_dict, gain, hindsight, lines_at
+from benchmarks.readme import README, ROOT, link, write_into
+from benchmarks.routing import gateway
+from benchmarks.routing.at_budget import measure
 from benchmarks.routing.data import BadData, Record, load
+from benchmarks.routing.plot import draw
+from benchmarks.routing.report import markdown
+from benchmarks.routing.scenarios import SCENARIOS, report
 from benchmarks.routing.timing import time_policies
+from benchmarks.routing.worlds import budgets_of, draw_world, make_record
+from zoran_ray.routing import Prior
 
 BUDGETS = (8.3e-5, 2.35e-4, 6.6e-4, 1.88e-3, 5.3e-3, 1.5e-2)
-_SIZES = ((26, 3), (385, 3), (385, 10))
+SIZES = ((26, 3), (385, 3), (385, 10), (385, 20))
+PEERS = ("zoran", "paretobandit")
 
 
 def main() -> int:
-    """Measure, print, write JSON. 2 if the data cannot be used."""
+    """Measure, print, write what was asked for. 2 if the data cannot be used."""
     args = _arguments()
     try:
-        record = load(args.data, args.size)
+        sets = _data(args)
     except (BadData, OSError, ValueError) as wrong:
-        print(f"{args.data}: {wrong}", file=sys.stderr)
+        print(wrong, file=sys.stderr)
         return 2
-    results = measure(record, args.budgets, range(args.seeds))
-    if not args.no_timing:
-        results["timing"] = {f"d={d}, {k} arms": time_policies(d, k) for d, k in _SIZES}
-    print(markdown(results))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"data": args.data.name, **results}, indent=1))
+    seeds = range(2 if args.quick else args.seeds)
+    results: dict[str, Any] = {
+        "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        "prior": asdict(Prior()),
+        "data": [_measured(name, record, budgets, seeds, args) for name, record, budgets in sets],
+    }
+    if "timing" in args.only:
+        results["timing"] = {f"d = {d}, {k} arms": time_policies(d, k) for d, k in SIZES}
+    if "gateway" in args.only:
+        results["gateway"] = gateway.measure(rounds=1 if args.quick else 5)
+    _write(results, args)
     return 0
 
 
-def measure(record: Record, budgets: tuple[float, ...], seeds: range) -> dict[str, Any]:
-    """Every policy at every budget."""
-    rows = []
-    for budget in budgets:
-        lines = lines_at(record, budget, seeds)
-        ours, others = lines[0], lines[1:]
-        rows.append(
-            {
-                "budget_usd": budget,
-                "lines": [as_dict(line) for line in lines],
-                "gains": {line.policy: gain(ours, line) for line in others},
-                "hindsight": hindsight(record, budget),
-            }
-        )
-    return {
-        "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-        "machine": platform.platform(),
-        "prompts": len(record),
-        "arms": list(record.arms),
-        "size": int(record.x.shape[1]),
-        "seeds": len(seeds),
-        "budgets": rows,
-    }
+def _data(args: argparse.Namespace) -> list[tuple[str, Record, tuple[float, ...]]]:
+    """Name, record and budgets of each set: the files there are, or one that is made up."""
+    if args.data:
+        return [(path.name, load(path, args.size), args.budgets or BUDGETS) for path in args.data]
+    record = make_record(draw_world(0), 1500, args.size, seed=0)
+    return [("made-up prompts, world 0", record, args.budgets or budgets_of(record, 6))]
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """The tables."""
-    names = [line["policy"] for line in results["budgets"][0]["lines"]]
-    told = [
-        f"{results['prompts']} prompts, {len(results['arms'])} arms, {results['seeds']} seeds, "
-        f"d = {results['size']}.",
-        "",
-    ]
-    told += [
-        "| budget, USD/request | "
-        + " | ".join(names)
-        + " | static mix in hindsight | best fixed | oracle | spent ÷ budget (worst seed) |"
-    ]
-    told += ["|---" * (len(names) + 5) + "|"]
-    for row in results["budgets"]:
-        cells = [f"{line['reward']:.4f} ± {line['reward_std']:.4f}" for line in row["lines"]]
-        cells += [f"{value:.4f}" for value in row["hindsight"].values()]
-        ours = row["lines"][0]
-        told.append(
-            f"| {row['budget_usd']:.3g} | "
-            + " | ".join(cells)
-            + f" | {ours['usd_ratio']:.4f} ({ours['usd_ratio_worst']:.4f}) |"
-        )
-    told += ["", "Gain of zoran, 95 % interval of the paired bootstrap over seeds:", ""]
-    for row in results["budgets"]:
-        gains = (f"{name} {g[0]:+.4f} [{g[1]:+.4f}, {g[2]:+.4f}]" for name, g in row["gains"].items())
-        told.append(f"- {row['budget_usd']:.3g}: " + ", ".join(gains))
-    for what, timed in results.get("timing", {}).items():
-        told += ["", f"{what}, µs:"]
-        told += [
-            f"- {name}: " + ", ".join(f"{k} {v:.1f}" for k, v in t.items()) for name, t in timed.items()
+def _measured(
+    name: str, record: Record, budgets: tuple[float, ...], seeds: range, args: argparse.Namespace
+) -> dict[str, Any]:
+    print(f"{name}: {len(record)} prompts, {len(record.arms)} arms", file=sys.stderr)
+    found = {"name": name, **measure(record, budgets, seeds)}
+    if "scenarios" in args.only:
+        # From the middle of the budgets, where there is a choice, to looser ones.
+        chosen = budgets[len(budgets) // 3 :: 2]
+        reports = [
+            report(record, scenario, budget, seeds, policy)
+            for scenario in SCENARIOS
+            for budget in chosen
+            for policy in PEERS
         ]
-    return "\n".join(told)
+        found["scenarios"] = [asdict(each) for each in reports if each is not None]
+    return found
+
+
+def _write(results: dict[str, Any], args: argparse.Namespace) -> None:
+    folder = ROOT / "benchmarks" / "results"
+    stem = f"routing-{results['started'][:10]}"
+    data = args.json or (folder / f"{stem}.json" if args.write_readme else None)
+    picture = data.with_suffix(".png") if data else None
+    if data and picture:
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.write_text(json.dumps(results, indent=1) + "\n")
+        draw(results, picture)
+    text = markdown(results, link(data) if data else None, link(picture) if picture else None)
+    print(text)
+    if args.write_readme:
+        write_into(README, "routing", text)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="prompts with each arm's reward and cost")
-    parser.add_argument("--budgets", type=_numbers, default=BUDGETS, metavar="USD,…")
+    parts = ("scenarios", "timing", "gateway")
+    parser.add_argument(
+        "--data", type=Path, nargs="*", help="prompts with each arm's reward and cost; none: made-up ones"
+    )
+    parser.add_argument("--budgets", type=_numbers, metavar="USD,…", help="USD per request")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--size", type=int, default=64, help="entries of a prompt's vector")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--no-timing", action="store_true")
+    parser.add_argument("--json", type=Path, help="write results here, and a plot beside")
+    parser.add_argument(
+        "--only", nargs="*", choices=parts, default=("scenarios", "timing"), help="beside reward"
+    )
+    parser.add_argument(
+        "--write-readme", action="store_true", help="also benchmarks/README.md and results/"
+    )
+    parser.add_argument("--quick", action="store_true", help="two seeds: shows that it runs, not more")
     return parser.parse_args()
 
 

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.routing.data import Record
 from benchmarks.routing.peer import paretobandit
-from benchmarks.routing.policies import Policy, Random, Zoran, best_fixed, oracle, static_mix
+from benchmarks.routing.policies import (
+    Policy,
+    Random,
+    StaticMix,
+    Zoran,
+    best_fixed,
+    oracle,
+    static_mix,
+)
 from benchmarks.routing.replay import order, replay
 
 Array = NDArray[np.float64]
@@ -39,7 +48,8 @@ def lines_at(record: Record, budget: float, seeds: Sequence[int]) -> list[Line]:
     makers: dict[str, Callable[[int], Policy | None]] = {
         "zoran": lambda seed: Zoran(size, names, prices, budget, seed),
         "paretobandit": lambda seed: paretobandit(size, names, prices, budget, seed),
-        "online static mix": lambda seed: Zoran(size, names, prices, budget, seed, contextual=False),
+        "static mix, Thompson": lambda seed: Zoran(size, names, prices, budget, seed, contextual=False),
+        "static mix, UCB": lambda seed: StaticMix(prices, budget, seed),
         "random": lambda seed: Random(len(names), seed),
     }
     made = (_line(record, name, make, budget, seeds) for name, make in makers.items())
@@ -84,6 +94,24 @@ def gain(ours: Line, theirs: Line) -> tuple[float, float, float]:
     return float(difference.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
 
 
-def as_dict(line: Line) -> dict[str, object]:
-    """For JSON."""
-    return asdict(line)
+def measure(record: Record, budgets: Sequence[float], seeds: range) -> dict[str, Any]:
+    """Every policy at every budget, for JSON."""
+    rows = []
+    for budget in budgets:
+        lines = lines_at(record, budget, seeds)
+        ours, others = lines[0], lines[1:]
+        rows.append(
+            {
+                "budget_usd": budget,
+                "lines": [asdict(line) for line in lines],
+                "gains": {line.policy: gain(ours, line) for line in others},
+                "hindsight": hindsight(record, budget),
+            }
+        )
+    return {
+        "prompts": len(record),
+        "arms": list(record.arms),
+        "size": int(record.x.shape[1]),
+        "seeds": len(seeds),
+        "budgets": rows,
+    }

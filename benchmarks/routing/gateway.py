@@ -48,18 +48,23 @@ def main() -> int:
     parser.add_argument("--arms", type=int, default=3)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="zb-", dir="/tmp") as folder:
-        work = Workplace(Path(folder), Path(folder), Path(folder))
-        with (
-            noop(work) as backend,
-            zoran(work, "zoran", backend=backend.endpoint.base_url, arms=args.arms) as served,
-        ):
-            rounds = asyncio.run(_rounds(served.endpoint, args.rounds, args.requests))
-    results = {"arms": args.arms, "requests": args.requests, "rounds": rounds, **_summary(rounds)}
+    results = measure(args.requests, args.rounds, args.arms)
     print(markdown(results))
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
     return 0
+
+
+def measure(requests: int = 2000, rounds: int = 5, arms: int = 3) -> dict[str, Any]:
+    """The whole of it, for JSON."""
+    with tempfile.TemporaryDirectory(prefix="zb-", dir="/tmp") as folder:
+        work = Workplace(Path(folder), Path(folder), Path(folder))
+        with (
+            noop(work) as backend,
+            zoran(work, "zoran", backend=backend.endpoint.base_url, arms=arms) as served,
+        ):
+            taken = asyncio.run(_rounds(served.endpoint, rounds, requests))
+    return {"arms": arms, "requests": requests, "rounds": taken, **_summary(taken)}
 
 
 async def _rounds(endpoint: Endpoint, rounds: int, requests: int) -> list[dict[str, Any]]:

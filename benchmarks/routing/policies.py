@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.routing.data import Record
-from zoran_ray.routing import Arm, ArmPrice, Feedback, Objective, Outcome, Prior, Resonator
+from zoran_ray.routing import Arm, ArmPrice, Feedback, Objective, Outcome, Prior
+from zoran_ray.routing.resonator import Resonator
 
 Array = NDArray[np.float64]
 
 _PLAIN = Objective()
+_BONUS, _HORIZON, _LISTED = 0.25, 200, 5
+"""Of the static mix: bonus of an arm tried once, requests in which savings are spent, trials that the list
+price counts."""
 _BLIND = np.eye(1, 13)[0]
 """What a router sees that is not to see the prompt."""
 
@@ -87,6 +91,35 @@ class Zoran:
         return x if self._contextual else _BLIND
 
 
+class StaticMix:
+    """An online-learned static mix that shares nothing with us: it never looks at the prompt.
+
+    It counts each arm's mean reward and cost, adds an upper confidence bonus, and draws from the mix of at
+    most two arms that would be best within what is left of the budget.
+
+    Args:
+        prices: float64[K], USD of an average request.
+    """
+
+    def __init__(self, prices: Array, budget: float, seed: int) -> None:
+        self._budget, self._bank = budget, 0.0
+        self._count, self._reward, self._usd = np.zeros(prices.size), np.ones(prices.size), prices.copy()
+        self._rng = np.random.default_rng(seed)
+
+    def choose(self, x: Array) -> int:
+        hoped = self._reward + _BONUS / np.sqrt(np.maximum(self._count, 1))
+        shares = best_shares(hoped, self._usd, max(self._budget + self._bank / _HORIZON, 0.0))
+        cheapest = int(self._usd.argmin())
+        arm = cheapest if shares is None else int(self._rng.choice(shares.size, p=shares))
+        return arm if self._usd[arm] <= (self._bank + self._budget) / 2 else cheapest
+
+    def learn(self, x: Array, arm: int, reward: float, usd: float) -> None:
+        self._count[arm] += 1
+        self._reward[arm] += (reward - self._reward[arm]) / self._count[arm]
+        self._usd[arm] += (usd - self._usd[arm]) / (self._count[arm] + _LISTED)
+        self._bank += self._budget - usd
+
+
 class Random:
     """Any arm."""
 
@@ -103,13 +136,18 @@ class Random:
 
 def static_mix(record: Record, budget: float) -> float:
     """Mean reward of the best mix of arms within the budget, known in hindsight; -inf if there is none."""
-    shares = best_shares(record, budget)
-    return -math.inf if shares is None else float(record.reward.mean(axis=0) @ shares)
+    reward = record.reward.mean(axis=0)
+    shares = best_shares(reward, record.usd.mean(axis=0), budget)
+    return -math.inf if shares is None else float(reward @ shares)
 
 
-def best_shares(record: Record, budget: float) -> Array | None:
-    """float64[K], what of the requests each arm gets in that mix: at most two arms get any."""
-    reward, usd = record.reward.mean(axis=0), record.usd.mean(axis=0)
+def best_shares(reward: Array, usd: Array, budget: float) -> Array | None:
+    """float64[K], what each arm gets in the best mix within the budget: at most two arms get any.
+
+    Args:
+        reward: float64[K], mean reward.
+        usd: float64[K], mean cost.
+    """
     one = np.eye(usd.size)
     mixes = [one[k] for k in range(usd.size) if usd[k] <= budget]
     for low in range(usd.size):

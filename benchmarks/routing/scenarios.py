@@ -43,11 +43,20 @@ PEERLESS = ("latency spike", "delayed feedback", "poisoned feedback", "restart")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One replay. Arrays have one entry for each request of the three phases that count."""
+    """One replay.
+
+    Attributes:
+        arms: int64[N], for each request of the three phases that count.
+        reward: float64[N].
+        usd: Mean cost of a request, of all phases.
+        phase: Requests in one of them.
+        target: The arm that changes.
+        alarms: Request and arm of each.
+    """
 
     arms: NDArray[np.int64]
     reward: Array
-    usd: Array
+    usd: float
     phase: int
     target: int
     alarms: tuple[tuple[int, int], ...]
@@ -105,7 +114,7 @@ def report(record: Record, name: str, budget: float, seeds: range, policy: str =
             np.mean([run.of(2, run.reward).mean() / run.of(0, run.reward).mean() for run in runs])
         ),
         during=float(np.mean([run.of(1, run.reward).mean() for run in runs]) / best),
-        usd_ratio=float(np.mean([run.usd.mean() for run in runs]) / budget),
+        usd_ratio=float(np.mean([run.usd for run in runs]) / budget),
         detected_after=_median([_detected(run) for run in runs]) if moved and policy == "zoran" else None,
         false_alarms=_false_alarms(runs, moved) if policy == "zoran" else None,
     )
@@ -191,7 +200,7 @@ class _Stage:
         return Run(
             np.array(self._arms[-count:]),
             np.array(self._reward[-count:]),
-            np.array(self._usd[-count:]),
+            float(np.mean(self._usd)),
             phase,
             self._target,
             tuple((at - skipped, arm) for at, arm in self._alarms if at >= skipped),
@@ -238,7 +247,7 @@ def _target(record: Record, name: str, budget: float) -> int:
     """The arm that changes: the dearest, the one that is missed most, or the one used most."""
     if name == "price drop":
         return len(record.arms) - 1
-    shares = best_shares(record, budget)
+    shares = best_shares(record.reward.mean(axis=0), record.usd.mean(axis=0), budget)
     if name == "new arm":
         return min(range(len(record.arms)), key=lambda arm: static_mix(_without(record, arm), budget))
     return 0 if shares is None else int(shares.argmax())

@@ -15,19 +15,19 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.readme import README, link, write_into
 from benchmarks.serving.bench import ROOT, Bench, Settings
 from benchmarks.serving.connections import connection_memory
 from benchmarks.serving.contender import Workplace
 from benchmarks.serving.engines import STARTS, measure_engines
 from benchmarks.serving.gateways import ZORAN, gateways, measure_gateways
 from benchmarks.serving.plot import draw
-from benchmarks.serving.report import markdown, write_into
+from benchmarks.serving.report import markdown
 from benchmarks.serving.results import new_results
 from benchmarks.serving.soak import soak
 from zoran_ray.pocket import MODEL_DIR
 
 PARTS = (*STARTS, "gateway", "litellm", "memory", "soak")
-README = ROOT / "benchmarks" / "README.md"
 
 
 def main() -> int:
@@ -50,9 +50,9 @@ def main() -> int:
     bench.save()
     picture = args.out / f"{stem}.png"
     draw(results, picture)
-    text = markdown(results, _link(data), _link(picture))
+    text = markdown(results, link(data), link(picture))
     if args.write_readme:
-        write_into(README, text)
+        write_into(README, "serving", text)
     print(text)
     if results.failures:
         bench.say(f"{len(results.failures)} failed; their logs are kept in {logs}")
@@ -83,12 +83,6 @@ def _settings(args: argparse.Namespace) -> Settings:
     if args.quick:
         return replace(settings, rounds=1, turns=1, seconds=2.0, warmup_s=0.5, soak_minutes=0.5)
     return settings
-
-
-def _link(path: Path) -> str:
-    """As seen from the README, where it lies below the same folder."""
-    path = path.absolute()
-    return str(path.relative_to(README.parent)) if path.is_relative_to(README.parent) else path.name
 
 
 def _arguments() -> argparse.Namespace:

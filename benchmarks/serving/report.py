@@ -1,7 +1,6 @@
 """Results as Markdown, between two markers of `benchmarks/README.md`."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from benchmarks.serving import engines, gateways
 from benchmarks.serving.figures import (
@@ -16,21 +15,6 @@ from benchmarks.serving.figures import (
 )
 from benchmarks.serving.results import Results
 from benchmarks.serving.targets import number, shown, verdicts
-
-BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
-
-
-def write_into(readme: Path, text: str) -> None:
-    """Put `text` in place of what stands between the markers.
-
-    Raises:
-        ValueError: The file does not have both markers, in order.
-    """
-    before, begin, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{readme.name} needs the lines {BEGIN} and {END}")
-    readme.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}")
 
 
 def markdown(results: Results, data: str, plot: str) -> str:

@@ -8,12 +8,32 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import TypeVar
 
+from zoran_ray.wire import Endpoint, RequestBody
+from zoran_ray.wire.affinity import affinity_of
+
 K = TypeVar("K")
 V = TypeVar("V")
 
 MOST = 16_384
 RETRY_S = 120.0
 """The same request of the same key within this time means that the first answer was not good enough."""
+
+Talk = tuple[int, int | None]
+_MOST_OPENING = 8
+
+
+def talk_of(body: RequestBody) -> Talk | None:
+    """Equal for every turn of one conversation; None if there is nothing to go by.
+
+    A user or a cache's key that the caller names goes before the text in `affinity`, but whoever it is may
+    hold many conversations: their first questions tell them apart.
+    """
+    if body.affinity is None:
+        return None
+    said = body.document.get("messages") or body.document.get("input")
+    if isinstance(said, list):
+        said = [m for m in said[:_MOST_OPENING] if isinstance(m, dict) and m.get("role") == "user"][:1]
+    return body.affinity, affinity_of(Endpoint.CHAT_COMPLETIONS, {"messages": said})
 
 
 class Conversations:
@@ -27,20 +47,20 @@ class Conversations:
     def __init__(self, clock: Callable[[], float], most: int = MOST) -> None:
         self._clock = clock
         self._most = most
-        self._arms: OrderedDict[tuple[str, int], str] = OrderedDict()
+        self._arms: OrderedDict[tuple[str, Talk], str] = OrderedDict()
         self._asked: OrderedDict[tuple[str, bytes], tuple[str, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._arms) + len(self._asked)
 
-    def arm(self, key_id: str, affinity: int | None) -> str | None:
+    def arm(self, key_id: str, talk: Talk | None) -> str | None:
         """Who answered this conversation of this key last, None if nobody knows."""
-        return None if affinity is None else self._arms.get((key_id, affinity))
+        return None if talk is None else self._arms.get((key_id, talk))
 
-    def answered(self, key_id: str, affinity: int | None, arm: str) -> None:
+    def answered(self, key_id: str, talk: Talk | None, arm: str) -> None:
         """`arm` has answered it."""
-        if affinity is not None:
-            self._put(self._arms, (key_id, affinity), arm)
+        if talk is not None:
+            self._put(self._arms, (key_id, talk), arm)
 
     def asked(self, key_id: str, raw: bytes, request_id: str) -> str | None:
         """Remember a request.

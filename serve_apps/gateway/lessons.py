@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from serve_apps.gateway.conversations import Conversations
+from serve_apps.gateway.conversations import Conversations, talk_of
 from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Question
@@ -68,7 +68,7 @@ class Lessons:
 
     def _success(self, exchange: Exchange, question: Question, latency_s: float) -> None:
         account, slo_ms = exchange.account, question.objective.latency_slo_ms
-        self._conversations.answered(exchange.key.key_id, exchange.body.affinity, account.model)
+        self._conversations.answered(exchange.key.key_id, talk_of(exchange.body), account.model)
         late = slo_ms is not None and latency_s * 1000 > slo_ms
         score = BAD if account.engine_failed else implicit_score(exchange.body.document, account.answer)
         report = self._report(exchange, question, account.model, exchange.request_id)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from serve_apps.gateway.arms import Arms
-from serve_apps.gateway.conversations import Conversations
+from serve_apps.gateway.conversations import Conversations, talk_of
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.model_rows import named
 from serve_apps.gateway.price_tag import most_nano_usd
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.providers.build import endpoints_of
-from zoran_ray.errors import InvalidRequest
+from zoran_ray.errors import InvalidRequest, NoArmFits, ZoranError
 from zoran_ray.messages import KeyInfo
 from zoran_ray.offers import AUTO, ArmSpec
 from zoran_ray.routing import (
@@ -137,6 +137,7 @@ class Router:
         Raises:
             ModelNotFound, PermissionDenied: Of the model that was named.
             NoArmFits: No arm can and may answer; says which constraint excluded which.
+            Unavailable, ProviderRefused: Those that can and may are all away.
             InvalidRequest: The objective makes no sense.
         """
         if body.model == AUTO:
@@ -153,6 +154,7 @@ class Router:
         Raises:
             InvalidRequest: The objective makes no sense, or names an arm that does not exist.
             NoArmFits: Every arm is excluded.
+            Unavailable, ProviderRefused: Those that are not are all away.
         """
         if body.endpoint.path not in _ROUTED:
             raise InvalidRequest(
@@ -163,10 +165,14 @@ class Router:
         prompt = prompt_of(body.document, body.endpoint.path)
         needs = Needs.of(body.document, body.endpoint.path, body.prompt_tokens, body.max_tokens)
         why = {name: self._excluded(name, key, needs, objective) for name in self._arms.catalogue}
+        fits = [name for name, reason in why.items() if reason is None]
+        why |= {name: self._away(name) for name in fits}
         if all(why.values()):
-            raise nothing_fits({name: reason for name, reason in why.items() if reason})
+            # Waiting helps where somebody fits; otherwise only another request does.
+            reasons = {name: reason for name, reason in why.items() if reason}
+            raise self._arms.refusal(fits) if fits else nothing_fits(reasons)
         x = self.features(prompt)
-        last = self._conversations.arm(key.key_id, body.affinity) if prompt.turns > 1 else None
+        last = self._conversations.arm(key.key_id, talk_of(body)) if prompt.turns > 1 else None
         return Question(
             prompt=prompt,
             x=x,
@@ -188,15 +194,18 @@ class Router:
             )
             return Plan(iter(names), "nothing learned", chosen=names[0], question=question)
         draw = self._draw()
-        decision = snapshot.choose(
-            question.x,
-            draw,
-            input_tokens=question.input_tokens,
-            objective=question.objective,
-            allowed=allowed,
-            current=question.current,
-            switch_cost=question.switch_cost,
-        )
+        try:
+            decision = snapshot.choose(
+                question.x,
+                draw,
+                input_tokens=question.input_tokens,
+                objective=question.objective,
+                allowed=allowed,
+                current=question.current,
+                switch_cost=question.switch_cost,
+            )
+        except NoArmFits:
+            raise _all_too_dear(question, snapshot, allowed) from None
         first = snapshot.arms[decision.arm]
         following = self._first_then_next_best(first, question, draw, snapshot)
         return Plan(following, decision.reason, chosen=first, question=question, decision=decision)
@@ -215,13 +224,16 @@ class Router:
     ) -> Iterator[str]:
         yield first
         if others := [place for place in self.allowed(question) if snapshot.arms[place] != first]:
-            ranked = snapshot.ranked(
-                question.x,
-                draw,
-                input_tokens=question.input_tokens,
-                objective=question.objective,
-                allowed=others,
-            )
+            try:
+                ranked = snapshot.ranked(
+                    question.x,
+                    draw,
+                    input_tokens=question.input_tokens,
+                    objective=question.objective,
+                    allowed=others,
+                )
+            except NoArmFits:
+                return  # all others are too dear: the first one's failure is what there is to tell
             yield from (snapshot.arms[place] for place in ranked)
 
     def _named(self, body: RequestBody, key: KeyInfo) -> Plan:
@@ -248,9 +260,11 @@ class Router:
                 asked.add(fallback)
                 yield fallback
         if chain.auto and body.endpoint.path in _ROUTED:
-            yield from (
-                arm for arm in self._choose(self.question(body, key), body, key).arms if arm not in asked
-            )
+            try:
+                others = self._choose(self.question(body, key), body, key).arms
+            except ZoranError:
+                return  # nobody else can answer: what there is to tell is the failure of those asked
+            yield from (arm for arm in others if arm not in asked)
 
     def _know(self, objective: Objective) -> None:
         for name in objective.arms or ():
@@ -267,8 +281,7 @@ class Router:
         if not self._door.may(key, name):
             return "this key may not use it"
         entry = self._arms.catalogue[name]
-        unfit = excluded(needs, name, entry, endpoints=self._paths(name), residency=objective.residency)
-        return unfit or self._away(name)
+        return excluded(needs, name, entry, endpoints=self._paths(name), residency=objective.residency)
 
     def _paths(self, name: str) -> frozenset[str]:
         """Public paths that an arm answers."""
@@ -284,6 +297,15 @@ class Router:
             return "it is not loaded"
         # One that is scaled to zero wakes for a request.
         return None if self._fleet.ready(name) or model.min_replicas == 0 else "no replica of it is ready"
+
+
+def _all_too_dear(question: Question, snapshot: Snapshot, allowed: list[int]) -> NoArmFits:
+    """The error for an objective that no arm is cheap enough for."""
+    views = snapshot.explain(
+        question.x, input_tokens=question.input_tokens, objective=question.objective, allowed=allowed
+    )
+    dear = {snapshot.arms[place]: views[place].excluded or "it is too dear" for place in allowed}
+    return nothing_fits(dear | question.excluded)
 
 
 def in_tool_loop(body: RequestBody) -> bool:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.readme import README, markers, write_into
 from benchmarks.serving import engines, gateways
 from benchmarks.serving.figures import cpu_ms_per_1000_chunks, requests_per_core
 from benchmarks.serving.plot import draw
-from benchmarks.serving.report import BEGIN, END, markdown, write_into
+from benchmarks.serving.report import markdown
 from benchmarks.serving.results import Results, Sample, Start, new_results
 from benchmarks.serving.soak import Reading, verdict
 from benchmarks.serving.targets import Verdict, number, shown, verdicts
@@ -150,19 +151,17 @@ def test_the_picture_is_a_png(results: Results, tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_only_what_is_between_the_markers_changes(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_into(readme, "new\n")
-    assert readme.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+@pytest.mark.parametrize("section", ["serving", "routing"])
+def test_only_what_is_between_the_markers_changes(tmp_path: Path, section: str) -> None:
+    readme, (begin, end) = tmp_path / "README.md", markers(section)
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    write_into(readme, section, "new\n")
+    assert readme.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
     readme.write_text("no markers")
     with pytest.raises(ValueError, match="needs the lines"):
-        write_into(readme, "new")
-
-
-def test_the_readme_has_the_markers() -> None:
-    text = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text()
-    assert text.index(BEGIN) < text.index(END)
+        write_into(readme, section, "new")
+    text = README.read_text()
+    assert text.index(begin) < text.index(end)
 
 
 @pytest.mark.parametrize(

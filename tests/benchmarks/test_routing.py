@@ -2,16 +2,20 @@
 
 import gzip
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.routing.__main__ import markdown, measure
-from benchmarks.routing.at_budget import gain, lines_at
+from benchmarks.routing.at_budget import gain, lines_at, measure
 from benchmarks.routing.data import BadData, Record, load
-from benchmarks.routing.policies import best_fixed, oracle, static_mix
+from benchmarks.routing.plot import draw
+from benchmarks.routing.policies import StaticMix, best_fixed, oracle, static_mix
+from benchmarks.routing.report import markdown
 from benchmarks.routing.scenarios import SCENARIOS, report
+from benchmarks.routing.worlds import budgets_of, draw_world, make_record
+from zoran_ray.routing import Prior
 
 
 def rows(n: int = 120) -> list[dict[str, object]]:
@@ -73,14 +77,35 @@ def test_other_arms_than_before(tmp_path: Path) -> None:
         load(written(tmp_path, [*rows(2), other]), 32)
 
 
-def test_every_policy_is_measured_and_told(record: Record) -> None:
-    results = measure(record, (1e-3,), range(2))
+def test_every_policy_is_measured_and_told(record: Record, tmp_path: Path) -> None:
+    measured = {"name": "made up", **measure(record, (1e-3, 1e-2), range(2))}
+    measured["scenarios"] = [asdict(told) for told in [report(record, "restart", 1e-3, range(1))] if told]
+    results = {"started": "2026-01-01", "machine": "m", "prior": asdict(Prior()), "data": [measured]}
     text = markdown(results)
-    assert "zoran" in text
-    assert "random" in text
+    for name in ("zoran", "static mix, UCB", "random", "oracle", "restart"):
+        assert name in text
+    draw(results, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     ours, *others = lines_at(record, 1e-3, range(2))
     mean, low, high = gain(ours, others[-1])
     assert low <= mean <= high
+
+
+def test_the_static_mix_finds_the_better_arm_and_keeps_to_the_budget() -> None:
+    policy, x = StaticMix(np.array([1e-4, 1e-2]), 1e-3, seed=0), np.ones(1)
+    arms = []
+    for _ in range(2000):
+        arm = policy.choose(x)
+        arms.append(arm)
+        policy.learn(x, arm, (0.3, 0.9)[arm], (1e-4, 1e-2)[arm])
+    assert np.mean(arms) == pytest.approx(0.09, abs=0.02)
+
+
+def test_a_made_up_world_is_the_same_every_time() -> None:
+    one, two = (make_record(draw_world(3), 50, 32, seed=3) for _ in range(2))
+    assert (one.reward == two.reward).all()
+    assert (one.usd == two.usd).all()
+    assert list(budgets_of(one, 4)) == sorted(budgets_of(one, 4))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

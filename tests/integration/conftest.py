@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.routing_stack import Routed, routed_server
 from tests.integration.stack import Stack
 
 POCKET: dict[str, Any] = {
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.timeout(900))
-    own = ("test_autoscaling_cluster.py", "test_cli_serve.py")
+    own = ("test_autoscaling_cluster.py", "test_cli_serve.py", "test_routing.py", "test_routing_faults.py")
     items.sort(key=lambda item: (item.path.name == "test_faults.py") - (item.path.name in own))
 
 
@@ -47,6 +48,13 @@ def stack() -> Iterator[Stack]:
     assert status == 0, server.log()
     assert not any(left.values()), left
     server.forget()
+
+
+@pytest.fixture(scope="module")
+def routed() -> Iterator[Routed]:
+    """A server with one static model and arms of several providers. It must end clean."""
+    with routed_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

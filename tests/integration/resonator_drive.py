@@ -26,6 +26,8 @@ from zoran_ray.routing import Features, Prompt
 from zoran_ray.routing.reports import Answered, Scored
 from zoran_ray.settings import ModelsFile, ModelSpec, RoutingSettings, Settings
 
+MARK = f"ZORAN_TEST_MARK={os.getpid()}"
+"""In the environment of all that is started here: other servers on this machine have such actors too."""
 DEADLINE_S = 150.0
 BATCHES, SIZE, KILLS = 30, 20, 3
 NOW = time.time()
@@ -65,9 +67,6 @@ def _is_resonator(entry: Path) -> bool:
     except OSError:
         return False
     return command.startswith(b"ray::ResonatorActor") and MARK.encode() in environment
-
-
-MARK = f"ZORAN_TEST_MARK={os.getpid()}"
 
 
 async def drive(state_dir: Path) -> dict[str, Any]:

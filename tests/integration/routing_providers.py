@@ -65,6 +65,9 @@ class Namesake(Speech):
             pieces.append(head | {"choices": [], "usage": dict(self.usage)})
         return [*map(event, pieces), DONE]
 
+    def listed(self, path: str) -> Said:
+        return super(Namesake, replace(self, model=_asked_for(path))).listed(path)
+
 
 class Claude(Speech):
     """Anthropic's Messages API."""
@@ -84,6 +87,14 @@ class Claude(Speech):
             return Said(whole)
         return [fake_anthropic.encoded([each]) for each in fake_anthropic.events(whole, (4,))]
 
+    def listed(self, path: str) -> Said:
+        name = _asked_for(path)
+        told = {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+        return Said(told)
+
+    def bad_key(self, key: str) -> Said:
+        return Said(fake_anthropic.error("authentication_error", f"invalid x-api-key: {key}"), 401)
+
 
 class Flash(Speech):
     """Gemini's API."""
@@ -97,6 +108,19 @@ class Flash(Speech):
             part = fake_gemini.text(saying(name))
         whole = fake_gemini.answer(fake_gemini.candidate(part), modelVersion=name)
         return Said(whole) if method == "generateContent" else [fake_gemini.encoded([whole])]
+
+    def listed(self, path: str) -> Said:
+        name = _asked_for(path)
+        return Said({"name": f"models/{name}", "version": "1", "displayName": name})
+
+    def bad_key(self, key: str) -> Said:
+        said = fake_gemini.error(400, "INVALID_ARGUMENT", f"API key not valid: {key}", "API_KEY_INVALID")
+        return Said(said, 400)
+
+
+def _asked_for(path: str) -> str:
+    """The model whose entry is asked for; of the whole list, one of that name."""
+    return path.rpartition("/")[2]
 
 
 def _call(name: str) -> dict[str, Any]:

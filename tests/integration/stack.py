@@ -164,6 +164,10 @@ class Stack:
             self._run_dirs |= set(_RUN_DIR.findall(title_of(process)))
         return {name for name in self._shared_memory if Path("/dev/shm", name).exists()}
 
+    def folders(self) -> list[Path]:
+        """Where it writes, as far as is known since the last `note_shared_memory`."""
+        return [self.folder, *map(Path, self._run_dirs)]
+
     def left_behind(self) -> dict[str, Any]:
         """What a server that has ended should not have left: processes, shared memory, temporary files."""
         return {

@@ -4,9 +4,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoran_ray.errors import ConfigError
-from zoran_ray.routing.learner import DRAWS, QUALITY, TOKENS, ArmLearner, Outcome, Prior
+from zoran_ray.routing.feedback import DRAWS, LATENCY, QUALITY, TOKENS, Outcome, Prior
+from zoran_ray.routing.learner import ArmLearner
 
 SIZE = 16
+
+
+def scores(learner: ArmLearner) -> np.ndarray:
+    """float64[slopes, 1 + members, size]: mean and draws of each belief."""
+    return np.asarray(learner.state()["stack"][:, : 1 + learner.prior.members])
+
+
+def covariances(learner: ArmLearner) -> np.ndarray:
+    """float64[slopes, size, size]."""
+    return np.asarray(learner.state()["stack"][:, 1 + learner.prior.members :])
 
 
 def contexts(n: int, seed: int = 0) -> np.ndarray:
@@ -17,25 +28,25 @@ def contexts(n: int, seed: int = 0) -> np.ndarray:
 
 def test_each_belief_is_the_ridge_regression_it_says_it_is() -> None:
     """Without forgetting, the recursive solution is the closed one of regression weighted by each noise."""
-    prior = Prior(remembered=float("inf"), members=2, slopes=(0.1,))
+    prior = Prior(remembered=float("inf"), members=2, slopes=(0.0, 0.1))
     learner = ArmLearner(SIZE, prior, np.random.default_rng(0))
-    scale = np.full(SIZE, 0.1)
-    scale[0] = prior.spread
-    precision, start = np.diag(scale**-2.0), np.eye(SIZE)[0] * prior.first_quality
     x = contexts(200)
     y = np.clip(0.5 + x @ np.linspace(-0.3, 0.3, SIZE), 0, 1)
     weight = np.zeros(len(x))
     for n, (row, value) in enumerate(zip(x, y, strict=True)):
         weight[n] = 1.0 / max(learner.residual_var[QUALITY], 0.0025)
         learner.learn(row, Outcome(quality=float(value)))
+    scale = np.full(SIZE, 0.1)
+    scale[0] = prior.spread
+    precision, start = np.diag(scale**-2.0), np.eye(SIZE)[0] * prior.first_quality
     seen = x.T * weight
     expected = np.linalg.solve(precision + seen @ x, precision @ start + seen @ y)
-    state = learner.state()
-    np.testing.assert_allclose(state["beliefs"][1, 0], expected, atol=1e-8)
-    np.testing.assert_allclose(state["covariance"][0], np.linalg.inv(precision + seen @ x), atol=1e-8)
-    one = np.eye(SIZE)[0]
+    np.testing.assert_allclose(scores(learner)[1, 0], expected, atol=1e-8)
+    np.testing.assert_allclose(covariances(learner)[1], np.linalg.inv(precision + seen @ x), atol=1e-8)
+    # The one that lets prompts say nothing is the weighted mean.
     mean = (prior.first_quality / prior.spread**2 + weight @ y) / (prior.spread**-2 + weight.sum())
-    np.testing.assert_allclose(state["beliefs"][0, 0], mean * one, atol=1e-8)
+    np.testing.assert_allclose(scores(learner)[0, 0], mean * np.eye(SIZE)[0], atol=1e-8)
+    assert np.count_nonzero(covariances(learner)[0]) == 1
 
 
 @pytest.mark.parametrize(("says", "constant"), [(0.0, True), (0.3, False)])
@@ -54,12 +65,10 @@ def test_draws_gather_around_the_mean_as_the_posterior_says() -> None:
     learner = ArmLearner(SIZE, prior, np.random.default_rng(1))
     for row in contexts(300, 2):
         learner.learn(row, Outcome(quality=0.5))
-    state, x = learner.state(), contexts(1, 3)[0]
-    for belief, covariance in zip(state["beliefs"][1:], state["covariance"], strict=True):
+    x = contexts(1, 3)[0]
+    for belief, covariance in zip(scores(learner), covariances(learner), strict=True):
         assert np.var((belief[1:] - belief[0]) @ x) == pytest.approx(x @ covariance @ x, rel=0.25)
-    np.testing.assert_allclose(
-        learner.weights[QUALITY:], np.tensordot(learner.beliefs, state["beliefs"], 1)
-    )
+    np.testing.assert_allclose(learner.weights[QUALITY:], np.tensordot(learner.beliefs, scores(learner), 1))
 
 
 def test_heads_learn_only_what_is_known() -> None:
@@ -72,7 +81,7 @@ def test_heads_learn_only_what_is_known() -> None:
 
 
 def doubt(learner: ArmLearner) -> float:
-    return float(np.trace(learner.state()["covariance"], axis1=1, axis2=2).sum())
+    return float(np.trace(covariances(learner), axis1=1, axis2=2).sum())
 
 
 @settings(max_examples=30, deadline=None)
@@ -83,9 +92,9 @@ def test_never_less_sure_than_the_prior(seed: int, remembered: float) -> None:
     for row in np.repeat(contexts(3, seed), 100, axis=0):
         learner.learn(row, Outcome(quality=0.9))
     assert doubt(learner) <= widest * (1 + 1e-9)
-    assert learner.state()["constant_var"] <= Prior().spread ** 2 * (1 + 1e-9)
+    assert covariances(learner)[0, 0, 0] <= Prior().spread ** 2 * (1 + 1e-9)
     assert np.isfinite(learner.weights).all()
-    for covariance in learner.state()["covariance"]:
+    for covariance in covariances(learner):
         assert np.linalg.eigvalsh((covariance + covariance.T) / 2).min() > -1e-9
 
 
@@ -111,21 +120,44 @@ def test_only_an_arm_that_has_changed_is_doubted_more_while_nobody_asks_it() -> 
     assert learner.rest(100)
     assert np.std(learner.weights[DRAWS:] @ x) > 2 * before
     learner.rest(1_000_000)
-    assert learner.state()["constant_var"] <= Prior().spread ** 2 * (1 + 1e-9)
+    assert covariances(learner)[0, 0, 0] <= Prior().spread ** 2 * (1 + 1e-9)
+
+
+def test_an_arm_that_has_become_slow_is_hoped_to_be_quick_again() -> None:
+    learner, x = ArmLearner(SIZE, Prior(), np.random.default_rng(0)), np.eye(SIZE)[0]
+
+    def seconds() -> float:
+        return float(np.exp(learner.weights[LATENCY] @ x))
+
+    for _ in range(200):
+        learner.learn(x, Outcome(latency_s=1.0))
+    learner.rest(1000)
+    assert seconds() == pytest.approx(1.0, rel=0.1)
+    learner.soften_service()
+    for _ in range(5):
+        learner.learn(x, Outcome(latency_s=20.0))
+    assert seconds() > 8.0
+    assert learner.rest(300)
+    assert seconds() < 2.0
+    # Asked again and again without being quicker, it is slow.
+    for _ in range(2000):
+        learner.learn(x, Outcome(latency_s=20.0))
+    learner.rest(300)
+    assert seconds() == pytest.approx(20.0, rel=0.1)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_score_can_be_taken_back_in_part(share: float, score: float) -> None:
     one, two = (ArmLearner(SIZE, Prior(), np.random.default_rng(0)) for _ in range(2))
     x = contexts(1)[0]
-    before = one.state()["beliefs"]
+    before = scores(one)
     one.learn(x, Outcome(quality=score))
     two.learn(x, Outcome(quality=score))
     two.keep_only(share)
-    full, part = one.state()["beliefs"] - before, two.state()["beliefs"] - before
+    full, part = scores(one) - before, scores(two) - before
     np.testing.assert_allclose(part, share * full, atol=1e-12)
     two.keep_only(0.0)
-    np.testing.assert_allclose(two.state()["beliefs"] - before, part, atol=1e-12)
+    np.testing.assert_allclose(scores(two) - before, part, atol=1e-12)
 
 
 def test_goes_on_from_its_state() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from zoran_ray.errors import ConfigError
 from zoran_ray.offers import ArmSpec
-from zoran_ray.routing import Features, Prompt
+from zoran_ray.routing import Features, Prior, Prompt
 from zoran_ray.routing.journal import LateScore, Logged, Mark
 from zoran_ray.routing.live import LiveResonator, RolledBack, packed
 from zoran_ray.routing.reports import Answered
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_other_arms_restores_what_fits(caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING):
         other = resumed(kept, [LOCAL, remote()], size=32)
     assert "does not fit" in caplog.text
-    assert quality(other)["openai/big"] == pytest.approx(0.6, abs=0.01)
+    assert quality(other)["openai/big"] == pytest.approx(Prior().first_quality, abs=0.01)
 
 
 @pytest.mark.parametrize("damage", [b"", b"zrck", b"x" * 1000])

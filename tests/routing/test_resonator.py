@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from zoran_ray.errors import ConfigError, InvalidRequest, NoArmFits
-from zoran_ray.routing import Arm, ArmPrice, Feedback, Objective, Outcome, Prior, Resonator
+from zoran_ray.routing import Arm, ArmPrice, Feedback, Objective, Outcome, Prior
+from zoran_ray.routing.resonator import Resonator
 
 SIZE = 16
 CHEAP, DEAR = Arm("cheap", ArmPrice(output_usd=1e-6)), Arm("dear", ArmPrice(output_usd=1e-4))

@@ -1,6 +1,8 @@
 """Mixer, change detection, pacer and guard: each by its law."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoran_ray.errors import ConfigError
-from zoran_ray.routing import BudgetPacer, Guard, GuardSettings, Mixer, Verdict
+from zoran_ray.routing import Guard, GuardSettings, Mixer, Verdict
 from zoran_ray.routing.drift import PageHinkley
+from zoran_ray.routing.pacer import BudgetPacer
 
 
 @given(st.lists(st.integers(0, 3), max_size=100))
@@ -83,20 +86,23 @@ def test_spending_keeps_to_the_budget(budget: float, seed: int) -> None:
     """Two arms, the dearer one better: the mean never ends above the budget by more than one request."""
     rng, pacer = np.random.default_rng(seed), BudgetPacer(budget)
     dear, total, n = 10 * budget, 0.0, 1500
+    latest: list[tuple[np.ndarray, np.ndarray]] = []
     for _ in range(n):
         quality = np.array([0.5, 0.9]) + rng.normal(0, 0.1, 2)
         usd = np.array([0.1 * budget, dear]) * rng.lognormal(0, 0.2)
         score = quality - pacer.usd_weight * usd
         arm = int(score.argmax()) if usd[1] <= pacer.allowance_usd else 0
         total += usd[arm]
-        pacer.spent(float(usd[arm]), quality, usd)
+        latest = [*latest[-255:], (quality, usd)]
+        if pacer.spent(float(usd[arm])):
+            pacer.solve(np.array([q for q, _ in latest]), np.array([u for _, u in latest]))
     assert total <= n * budget + 2 * dear
     assert total >= 0.8 * n * budget, "a budget that nobody may spend is no budget"
 
 
 def test_without_a_budget_a_dollar_costs_nothing() -> None:
     pacer = BudgetPacer()
-    pacer.spent(1e9, np.array([0.5, 0.9]), np.array([1.0, 2.0]))
+    assert not pacer.spent(1e9)
     assert pacer.usd_weight == 0.0
     assert math.isinf(pacer.allowance_usd)
 
@@ -149,3 +155,9 @@ def test_says_nothing_before_it_has_seen_enough() -> None:
 def test_impossible_guards(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         GuardSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_who_only_decides_brings_no_compiler() -> None:
+    """It would take 80 MB in every gateway."""
+    looked = "import sys, actors.cluster, serve_apps.gateway.deployment; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", looked], timeout=60, check=False).returncode == 0

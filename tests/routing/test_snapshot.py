@@ -19,8 +19,8 @@ from zoran_ray.routing import (
     Objective,
     Outcome,
     Prompt,
-    Resonator,
 )
+from zoran_ray.routing.resonator import Resonator
 from zoran_ray.routing.spending import BUDGETS, usd_weights
 
 SIZE = 24

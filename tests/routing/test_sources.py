@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoran_ray.errors import ConfigError
-from zoran_ray.routing import Arm, Features, Feedback, Outcome, Prompt, Resonator, Sources
+from zoran_ray.routing import Arm, Features, Feedback, Outcome, Prompt, Sources
 from zoran_ray.routing.features import CUES
+from zoran_ray.routing.resonator import Resonator
 from zoran_ray.routing.sources import PRESENCE_S, SHARE, WINDOW_S, reach
 
 SIZE = 24

@@ -68,7 +68,8 @@ async def test_a_new_price_and_a_new_arm(served):
 
 async def test_a_bad_edit_stays_outside_and_is_told_with_its_line(served, caplog):
     served.write("models: [{name: a}]\narms:" + ARM.format(name="x", price=-1))
-    await until(lambda: served.edits.status()["error"])
+    # The file is read in a thread: its error is there a moment before it is told.
+    await until(lambda: served.edits.status()["error"] and caplog.records)
     status = served.edits.status()
     field = "models.yaml:8: arms[0].usd_per_million_input: found -1, expected greater than or equal to 0"
     assert field in status["error"]

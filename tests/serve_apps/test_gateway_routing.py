@@ -12,12 +12,14 @@ from tests.serve_apps.test_gateway_disconnect import Call
 from zoran_ray.access import Budget
 from zoran_ray.messages import KeyInfo, KeySnapshot
 from zoran_ray.offers import AUTO
-from zoran_ray.routing import Arm, ArmPrice, Feedback, Outcome, Resonator
+from zoran_ray.routing import Arm, ArmPrice, Feedback, Outcome
 from zoran_ray.routing.reports import Answered, Scored
+from zoran_ray.routing.resonator import Resonator
 
 CHAT = "/v1/chat/completions"
 KEY = {"authorization": "Bearer zk-good"}
 NAMED = {"x-request-id": "req-1"}
+DEAR = ArmPrice(1e-3, 1e-3)
 SIZE = 64
 ENVIRON = {"ACME_API_KEY": "sk-canary-41aa90c7"}
 ANSWER = {
@@ -74,9 +76,10 @@ def lock(stack, **fields):
     stack.door.update(KeySnapshot(1, (KeyInfo("k1", "me", digest, **fields),)))
 
 
-def learned(stack, best, names=("local/m", "acme/a", "bits/b")):
+def learned(stack, best, names=("local/m", "acme/a", "bits/b"), prices=None):
     """Give the gateway a snapshot that has seen `best` score 1 and the others 0."""
-    router = Resonator([Arm(name, ArmPrice()) for name in names], SIZE, exploration=0.0)
+    arms = [Arm(name, (prices or {}).get(name, ArmPrice())) for name in names]
+    router = Resonator(arms, SIZE, exploration=0.0)
     x = np.zeros(SIZE)
     x[0] = 1.0
     for _ in range(40):
@@ -298,6 +301,43 @@ async def test_nothing_fits(stack):
     assert await stack.reported() == []
 
 
+async def test_nothing_is_cheap_enough(stack):
+    learned(stack, "local/m", prices={"acme/a": DEAR, "bits/b": DEAR})
+    zoran = {"max_usd": 0.001, "arms": ["acme/a", "bits/b"]}
+    answer = await stack.chat(model=AUTO, zoran=zoran)
+    assert (answer.status, answer.code) == (400, "no_arm_fits")
+    message = answer.json["error"]["message"]
+    assert "acme/a: it is expected to cost " in message
+    assert "USD, more than max_usd" in message
+    assert "local/m: it is not among 'zoran.arms'" in message
+
+
+async def test_a_failure_is_told_where_all_others_are_too_dear(stack, acme):
+    learned(stack, "acme/a", prices={"local/m": DEAR, "bits/b": DEAR})
+    acme.will(*failing(3))
+    answer = await stack.chat(model=AUTO, zoran={"max_usd": 0.001})
+    assert (answer.status, answer.code) == (502, "upstream_error")
+    assert {report.arm for report in await stack.reported()} == {"acme/a"}
+
+
+async def test_a_failure_is_told_where_nobody_else_can_answer(stack, bits):
+    lock(stack, models=("bits/*",))
+    bits.will(*failing(3))
+    answer = await stack.chat(KEY, model="bits/b", logprobs=True)
+    assert (answer.status, answer.code) == (502, "upstream_error")
+
+
+async def test_all_who_fit_are_away(stack, bits):
+    """To wait may help, which a 400 would deny."""
+    lock(stack, models=("bits/*",))
+    bits.will(*failing(9))
+    for _ in range(2):
+        assert (await stack.chat(KEY, model=AUTO)).status == 502
+    answer = await stack.chat(KEY, model=AUTO)
+    assert (answer.status, answer.code) == (503, "service_unavailable")
+    assert 0 < int(answer.headers["retry-after"]) <= 5
+
+
 @pytest.mark.parametrize(
     ("zoran", "param"),
     [
@@ -368,6 +408,25 @@ async def test_a_conversation_stays_with_its_model(stack):
     assert answer.headers["x-zoran-route-reason"] == "stays"
     other = [{"role": "user", "content": "something else"}]
     assert (await stack.chat(model=AUTO, messages=other)).headers["x-zoran-model"] == "bits/b"
+
+
+@pytest.mark.parametrize("name", ["user", "prompt_cache_key", "session_id"])
+async def test_two_conversations_of_one_user_keep_their_own_models(stack, name):
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "4"}
+    for best, text in (("acme/a", "2+2"), ("bits/b", "3+3")):
+        learned(stack, best)
+        talk = [{"role": "user", "content": text}]
+        assert (await stack.chat(model=AUTO, messages=talk, **{name: "me"})).headers[
+            "x-zoran-model"
+        ] == best
+    for best, text in (("acme/a", "2+2"), ("bits/b", "3+3")):
+        learned(stack, "local/m")
+        now = {"role": "system", "content": f"It is {text} o'clock."}
+        talk = [now, {"role": "user", "content": text}, called, result]
+        answer = await stack.chat(model=AUTO, messages=talk, **{name: "me"})
+        assert answer.headers["x-zoran-model"] == best
 
 
 # Explained and scored.

@@ -6,19 +6,19 @@ The path of one request:
     resonator.learn(Feedback(x, arm, outcome, ...))   # in one place, later
     resonator.score(x, arm, quality, ...)             # later still, if somebody says
     snapshot = resonator.publication(epoch)
+
+What learns is `routing.resonator.Resonator`. It is not imported from here: it brings a compiler with it,
+and gateways only decide.
 """
 
 from zoran_ray.routing.explain import ArmView
 from zoran_ray.routing.features import TASKS, Features, Prompt, Vector, prompt_of, task_of
-from zoran_ray.routing.feedback import IMPLICIT, Arm, Feedback
+from zoran_ray.routing.feedback import IMPLICIT, Arm, Feedback, Outcome, Prior
 from zoran_ray.routing.guard import Guard, GuardSettings, Verdict
-from zoran_ray.routing.learner import Outcome, Prior
 from zoran_ray.routing.mixer import AGENTS, Mixer
 from zoran_ray.routing.needs import Needs
 from zoran_ray.routing.objective import Objective
-from zoran_ray.routing.pacer import BudgetPacer
 from zoran_ray.routing.prices import ArmPrice, PriceList
-from zoran_ray.routing.resonator import Resonator
 from zoran_ray.routing.snapshot import Decision, Snapshot
 from zoran_ray.routing.sources import Sources
 
@@ -29,7 +29,6 @@ __all__ = [
     "Arm",
     "ArmPrice",
     "ArmView",
-    "BudgetPacer",
     "Decision",
     "Features",
     "Feedback",
@@ -42,7 +41,6 @@ __all__ = [
     "PriceList",
     "Prior",
     "Prompt",
-    "Resonator",
     "Snapshot",
     "Sources",
     "Vector",

@@ -31,9 +31,9 @@ class PageHinkley:
             return False
         z = max(-4.0, min(4.0, residual / std))
         self._seen += 1
-        self._up = max(0.0, self._up + z - self._tolerance)
-        self._down = max(0.0, self._down - z - self._tolerance)
-        if self._seen < self._settle or max(self._up, self._down) < self._threshold:
+        up, down = self._up + z - self._tolerance, self._down - z - self._tolerance
+        self._up, self._down = up if up > 0.0 else 0.0, down if down > 0.0 else 0.0
+        if self._seen < self._settle or (up < self._threshold and down < self._threshold):
             return False
         self.reset()
         return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zoran_ray.routing.learner import DRAWS, LATENCY, QUALITY, TOKENS
+from zoran_ray.routing.feedback import DRAWS, LATENCY, QUALITY, TOKENS
 from zoran_ray.routing.objective import Objective
 
 if TYPE_CHECKING:

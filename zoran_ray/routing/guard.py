@@ -91,6 +91,11 @@ class Guard:
         """Whether to explore less, because a rollback was a short while ago."""
         return self._cooling > 0
 
+    @property
+    def due(self) -> bool:
+        """Whether enough requests have come for a judgement."""
+        return self._since >= self.settings.least
+
     def observe(self, reward: float | None, floor: float, *, failed: bool) -> None:
         """Count one finished request.
 
@@ -115,7 +120,7 @@ class Guard:
 
     def judge(self, mix: Vector) -> Verdict:
         """The verdict on the present state; after HEALTHY its mix is the last good one."""
-        if self._since < self.settings.least:
+        if not self.due:
             return Verdict.WATCH
         self._since = 0
         stable = self.stability(mix).value

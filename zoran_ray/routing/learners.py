@@ -5,6 +5,7 @@ Arms come and go by name. Knows nothing of budgets, mixes or who says what.
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from zoran_ray.errors import ConfigError
 from zoran_ray.routing.drift import PageHinkley
-from zoran_ray.routing.feedback import Arm
-from zoran_ray.routing.learner import DRAWS, HEADS, LATENCY, QUALITY, TOKENS, ArmLearner, Outcome, Prior
+from zoran_ray.routing.feedback import HEADS, LATENCY, QUALITY, TOKENS, Arm, Outcome, Prior
+from zoran_ray.routing.learner import ArmLearner
 from zoran_ray.routing.prices import PriceList
 
 Vector = NDArray[np.float64]
@@ -75,15 +76,6 @@ class Learners:
         """How many outcomes each arm has learned from."""
         return tuple(learner.outcomes for learner in self._learners)
 
-    def estimates(self, x: Vector) -> Matrix:
-        """float64[3 + S, K], as `Snapshot.estimates`."""
-        made: Matrix = (self.weights.reshape(-1, self._size) @ x).reshape(-1, len(self.arms))
-        return made
-
-    def usd(self, estimates: Matrix, input_tokens: float) -> Vector:
-        """float64[K], expected cost."""
-        return self.prices.usd(estimates[TOKENS], self.residual_var[TOKENS], input_tokens)
-
     def learn(self, place: int, x: Vector, outcome: Outcome, share_of: ShareOf | None = None) -> bool:
         """Teach one arm.
 
@@ -96,37 +88,41 @@ class Learners:
         learner = self._learners[place]
         bounded = share_of is not None and outcome.quality is not None
         before = learner.weights[QUALITY:].copy() if bounded else None
-        off = learner.learn(x, outcome)
+        off, share = learner.learn(x, outcome), 1.0
         if before is not None and share_of is not None:
             share = share_of(learner.weights[QUALITY] - before[0])
             if share < 1.0:
                 learner.weights[QUALITY:] = before + share * (learner.weights[QUALITY:] - before)
                 learner.keep_only(share)
-        off[QUALITY] *= outcome.weight
+        # What does not count does not sound an alarm either.
+        off[QUALITY] *= outcome.weight * share
         changed = self._notice_change(place, off)
         self.weights[:, place] = learner.weights
         self.residual_var[:, place] = learner.residual_var
         self._rest()
         return changed
 
-    def _notice_change(self, place: int, off: Vector) -> bool:
-        learner, drift = self._learners[place], self._drift[place]
-        std = np.sqrt(learner.residual_var)
-        seem = [off[head] != 0 and drift[head].changed(off[head], std[head]) for head in range(len(drift))]
+    def _notice_change(self, place: int, off: list[float]) -> bool:
+        learner = self._learners[place]
+        seem = [
+            error != 0 and watch.changed(error, math.sqrt(var))
+            for watch, error, var in zip(
+                self._drift[place], off, learner.residual_var.tolist(), strict=True
+            )
+        ]
+        self.alarms[place] += any(seem)
         if seem[TOKENS] or seem[LATENCY]:
             learner.soften_service()
-        if not seem[QUALITY]:
-            return False
-        self.alarms[place] += 1
-        learner.soften()
-        return True
+        if seem[QUALITY]:
+            learner.soften()
+        return seem[QUALITY]
 
     def _rest(self) -> None:
         self._since_rest += 1
         if self._since_rest >= _REST_EVERY:
             for place, learner in enumerate(self._learners):
                 if learner.rest(self._since_rest):
-                    self.weights[DRAWS:, place, 0] = learner.weights[DRAWS:, 0]
+                    self.weights[:, place, 0] = learner.weights[:, 0]
             self._since_rest = 0
 
     # -- other arms -------------------------------------------------------------------------

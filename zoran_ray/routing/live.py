@@ -3,25 +3,28 @@
 Everything the actor does but the mailbox: pure and synchronous. Knows offers and reports; no files, no Ray.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoran_ray.errors import ConfigError, InvalidRequest
 from zoran_ray.routing.checkpoint import decoded, encoded
-from zoran_ray.routing.feedback import IMPLICIT, Arm, Feedback
+from zoran_ray.routing.feedback import IMPLICIT, Arm, Feedback, Outcome, Prior
 from zoran_ray.routing.guard import GuardSettings
 from zoran_ray.routing.journal import LateScore, Logged, Mark
-from zoran_ray.routing.learner import Outcome, Prior
 from zoran_ray.routing.mixer import AGENTS
 from zoran_ray.routing.needs import is_embedder
 from zoran_ray.routing.prices import ArmPrice
-from zoran_ray.routing.resonator import ROLLED_BACK, Resonator
-from zoran_ray.routing.snapshot import Snapshot
+from zoran_ray.routing.snapshot import ROLLED_BACK, Snapshot
 from zoran_ray.routing.sources import Sources
 from zoran_ray.settings import ArmSpec, ModelSpec, RoutingSettings
+
+if TYPE_CHECKING:
+    from zoran_ray.routing.resonator import Resonator
 
 log = logging.getLogger("zoran.routing")
 
@@ -96,6 +99,9 @@ class LiveResonator:
         return Arm(offer.public_name, price, Prior(remembered=self._settings.remembered))
 
     def _new(self, arms: list[Arm]) -> Resonator:
+        # It brings a compiler with it: only a process that learns has to.
+        from zoran_ray.routing.resonator import Resonator
+
         settings = self._settings
         budget = settings.budget_usd_per_request
         return Resonator(

@@ -9,16 +9,19 @@ Source: Balseiro & Gur, Learning in Repeated Auctions with Budgets, 2019 (pacing
 """
 
 import math
-from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoran_ray.errors import ConfigError
+from zoran_ray.routing.kernel import spending
 
-Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
-_STEPS = 30
+_CLOSE = 1.002
+"""Ratio within which the weight is solved for."""
+_RANGE = 1e-6
+"""Most of the interesting weights are near 0 when one arm costs hundreds of times another."""
 
 
 class BudgetPacer:
@@ -27,7 +30,6 @@ class BudgetPacer:
     Args:
         budget_usd: USD for each request on average; infinite: quality is all that counts.
         horizon: Requests over which savings or debts are worked off.
-        window: Latest requests whose forecasts decide.
         every: Outcomes between two solutions.
         caution: An arm is barred when this many times its expected cost cannot be paid.
     """
@@ -37,19 +39,17 @@ class BudgetPacer:
         budget_usd: float = math.inf,
         *,
         horizon: int = 200,
-        window: int = 256,
         every: int = 8,
-        caution: float = 2.0,
+        caution: float = 3.0,
     ) -> None:
-        if not budget_usd > 0 or min(horizon, window, every) < 1 or not caution > 0:
-            raise ConfigError("routing budget: USD per request, horizon, window and caution are above 0")
+        if not budget_usd > 0 or min(horizon, every) < 1 or not caution > 0:
+            raise ConfigError("routing budget: USD per request, horizon and caution are above 0")
         self.budget_usd = budget_usd
         self.bank_usd = 0.0
         self.usd_weight = 0.0
         self._horizon = horizon
         self._every = every
         self._caution = caution
-        self._forecasts: deque[tuple[Vector, Vector]] = deque(maxlen=window)
         self._since = every
 
     @property
@@ -57,44 +57,48 @@ class BudgetPacer:
         """Most the next request may be expected to cost."""
         return max(0.0, self.bank_usd + self.budget_usd) / self._caution
 
-    def spent(self, usd: float, quality: Vector, costs: Vector) -> None:
-        """Take in what a request cost, and what it would have been worth and cost at every arm.
+    def spent(self, usd: float) -> bool:
+        """Take in what a request cost.
 
-        Args:
-            usd: What was paid.
-            quality: float64[K], a score for each arm.
-            costs: float64[K], USD.
+        Returns:
+            Whether the price of a dollar is to be solved for again.
         """
         if math.isinf(self.budget_usd):
-            return
+            return False
         self.bank_usd += self.budget_usd - usd
-        self._forecasts.append((quality, costs))
         self._since += 1
-        if self._since >= self._every:
-            self._since = 0
-            self.usd_weight = self._solve()
+        return self._since >= self._every
 
-    def _solve(self) -> float:
-        """The least weight at which the latest requests would have kept to the target."""
-        quality = np.array([q for q, _ in self._forecasts])
-        usd = np.array([u for _, u in self._forecasts])
+    def solve(self, quality: Matrix, usd: Matrix) -> None:
+        """Take the least weight at which the latest requests would have kept to the target.
+
+        Args:
+            quality: float64[N, K], what each of them would have scored at each arm.
+            usd: float64[N, K], what it would have cost.
+        """
+        self._since = 0
         target = max(self.budget_usd + self.bank_usd / self._horizon, 0.0)
-        rows = np.arange(len(usd))
 
-        def spend(weight: float) -> float:
-            return float(usd[rows, (quality - weight * usd).argmax(axis=1)].mean())
+        def keeps(weight: float) -> bool:
+            return spending(quality, usd, weight) <= target
 
-        if spend(0.0) <= target:
-            return 0.0
-        cheapest = usd.min(axis=1, keepdims=True)
-        dearer = usd > cheapest
-        if not dearer.any():
-            return 0.0
-        gain = quality - quality[rows, usd.argmin(axis=1)][:, None]
-        low, high = 0.0, 2.0 * float((gain[dearer] / (usd - cheapest)[dearer]).max())
-        # Most of the interesting weights are near 0 when one arm costs hundreds of times another.
-        low = high * 1e-6
-        for _ in range(_STEPS):
+        if keeps(0.0):
+            self.usd_weight = 0.0
+            return
+        low, high = self.usd_weight / 2.0, self.usd_weight * 2.0
+        if not keeps(high) or keeps(low):
+            high = _highest(quality, usd)
+            low = high * _RANGE
+        while high > low * _CLOSE:
             middle = math.sqrt(low * high)
-            low, high = (middle, high) if spend(middle) > target else (low, middle)
-        return high
+            low, high = (low, middle) if keeps(middle) else (middle, high)
+        self.usd_weight = high
+
+
+def _highest(quality: Matrix, usd: Matrix) -> float:
+    """A weight at which every request goes to its cheapest arm."""
+    cheapest = usd.argmin(axis=1)[:, None]
+    dearer = usd - np.take_along_axis(usd, cheapest, axis=1)
+    gain = quality - np.take_along_axis(quality, cheapest, axis=1)
+    worth = gain[dearer > 0] / dearer[dearer > 0]
+    return 2.0 * max(float(worth.max(initial=0.0)), 0.0)

@@ -1,75 +1,81 @@
-"""The latest prompts: what is typical of them, and what other budgets would make of them. Knows no text."""
+"""The latest prompts: what is typical of them, and what was expected of every arm. Knows no text."""
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoran_ray.routing.learner import DRAWS, QUALITY, TOKENS
+from zoran_ray.routing.feedback import DRAWS, QUALITY, TOKENS
 from zoran_ray.routing.prices import PriceList
-from zoran_ray.routing.spending import UsdWeights, usd_weights
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 _MOST = 256
+_TURNS = np.random.default_rng(0).random(_MOST)
+"""Which draw decides on each prompt, in an order that no pattern among them meets."""
 
 
 class Recent:
-    """Vectors of the latest prompts, and their tokens.
+    """A ring of vectors of prompts, their tokens, and the estimates of the moment.
 
     Args:
         size: Entries of a vector.
+        weights: float64[3 + S, K, size], as in a snapshot.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._prompts: deque[tuple[Vector, float]] = deque(maxlen=_MOST)
+    def __init__(self, size: int, weights: Matrix) -> None:
+        self._x = np.zeros((_MOST, size))
+        self._x[0, 0] = 1.0  # before the first prompt, the plainest there is
+        self._tokens = np.zeros(_MOST)
+        self._added = 0
+        self.revalue(weights)
 
-    def __iter__(self) -> Iterator[tuple[Vector, float]]:
-        return iter(tuple(self._prompts))
+    def __len__(self) -> int:
+        return min(self._added, _MOST)
 
-    def add(self, x: Vector, tokens: float) -> None:
+    def add(self, x: Vector, tokens: float, weights: Matrix) -> None:
         """One more; the oldest gives way."""
-        self._prompts.append((x, tokens))
+        place = self._added % _MOST
+        self._x[place] = x
+        self._tokens[place] = tokens
+        np.dot(weights.reshape(-1, x.size), x, out=self._estimates[place].reshape(-1))
+        self._added += 1
+
+    def revalue(self, weights: Matrix) -> None:
+        """Other arms, or another state of them: estimate all prompts anew."""
+        estimates = self._x @ weights.reshape(-1, weights.shape[-1]).T
+        self._estimates = np.ascontiguousarray(estimates).reshape(_MOST, *weights.shape[:-1])
 
     def typical(self) -> tuple[Vector, float]:
-        """The mean vector and the mean tokens; before the first prompt, the plainest there is."""
-        x, tokens = self._arrays()
-        return x.mean(axis=0), float(tokens.mean())
+        """The mean vector of the latest prompts, and their mean tokens."""
+        count = max(1, len(self))
+        return self._x[:count].mean(axis=0), float(self._tokens[:count].mean())
 
-    def usd_weights(self, weights: Matrix, log_var: Vector, prices: PriceList, spread: float) -> UsdWeights:
-        """What a dollar must be worth for each of many budgets to hold on prompts like these.
+    def forecasts(self, prices: PriceList, log_var: Vector, spread: float) -> tuple[Matrix, Matrix]:
+        """What each prompt would score and cost at each arm: float64[N, K] and float64[N, K].
 
         Args:
-            weights: float64[3 + S, K, size], as in a snapshot.
             log_var: float64[K], variance of the logarithm of output tokens.
             spread: As in a snapshot.
         """
-        x, tokens = self._arrays()
-        estimates = (x @ weights.reshape(-1, self._size).T).reshape(len(x), len(weights), -1)
-        usd = prices.usd(estimates[:, TOKENS], log_var, tokens[:, None])
-        # By the draws in turn, as gateways choose.
-        rows = np.arange(len(x))
-        drawn = estimates[rows, DRAWS + rows % (len(weights) - DRAWS)]
+        count = max(1, len(self))
+        estimates = self._estimates[:count]
+        usd = prices.usd(estimates[:, TOKENS], log_var, self._tokens[:count, None])
+        # By any draw, as gateways choose.
+        draws = DRAWS + (_TURNS[:count] * (estimates.shape[1] - DRAWS)).astype(np.intp)
+        drawn = estimates[np.arange(count), draws]
         believed = estimates[:, QUALITY]
-        return usd_weights(believed + spread * (drawn - believed), usd)
+        return believed + spread * (drawn - believed), usd
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {
-            "x": np.array([x for x, _ in self._prompts], dtype=np.float64).reshape(-1, self._size),
-            "tokens": np.array([tokens for _, tokens in self._prompts], dtype=np.float64),
-        }
+        return {"x": self._x[: len(self)].copy(), "tokens": self._tokens[: len(self)].copy()}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any], weights: Matrix) -> None:
         """Go on from `state`; vectors of another size or that are not finite are left out."""
         for x, tokens in zip(state["x"], state["tokens"], strict=True):
-            if x.shape == (self._size,) and np.isfinite(x).all() and np.isfinite(tokens) and tokens >= 0:
-                self.add(x, float(tokens))
-
-    def _arrays(self) -> tuple[Matrix, Vector]:
-        prompts = list(self._prompts) or [(np.eye(1, self._size)[0], 0.0)]
-        return np.array([x for x, _ in prompts]), np.array([tokens for _, tokens in prompts])
+            right = x.shape == self._x.shape[1:] and np.isfinite(x).all()
+            if right and np.isfinite(tokens) and tokens >= 0:
+                self.add(x, float(tokens), weights)

@@ -14,31 +14,35 @@ from numpy.typing import NDArray
 
 from zoran_ray.errors import ConfigError
 from zoran_ray.routing.features import TASKS as TASKS
-from zoran_ray.routing.feedback import Arm, Feedback
+from zoran_ray.routing.feedback import QUALITY, TOKENS, Arm, Feedback, Outcome
 from zoran_ray.routing.guard import Guard, GuardSettings, Stability, Verdict
-from zoran_ray.routing.learner import DRAWS, QUALITY, TOKENS, Outcome
 from zoran_ray.routing.learners import Learners
 from zoran_ray.routing.mixer import AGENTS, Mixer
 from zoran_ray.routing.pacer import BudgetPacer
 from zoran_ray.routing.recent import Recent
-from zoran_ray.routing.snapshot import Snapshot
+from zoran_ray.routing.snapshot import ROLLED_BACK, Snapshot
 from zoran_ray.routing.sources import OPERATOR, Sources
+from zoran_ray.routing.spending import usd_weights
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-ROLLED_BACK = "rolled back"
 _KEEP_EVERY = 200
 """Outcomes between two copies of a good state: it is large, and the guard is not that fast."""
 
 
 @dataclass(slots=True)
 class _Good:
-    """The last good state, and how many outcomes ago it was."""
+    """The last good state.
+
+    Attributes:
+        fixed: Quality weights of the arms that the budget would pay for every request.
+        age: How many outcomes ago it was.
+    """
 
     learners: dict[str, dict[str, Any]] = field(default_factory=dict)
     mixer: dict[str, list[float]] = field(default_factory=dict)
-    quality: Matrix | None = None
+    fixed: Matrix | None = None
     age: int = 0
 
 
@@ -66,17 +70,16 @@ class Resonator:
         seed: int = 0,
         sources: Sources | None = None,
     ) -> None:
-        self._rng = np.random.default_rng(seed)
         self._exploration = exploration
         self._size = size
-        self._learners = Learners(arms, size, self._rng)
+        self._learners = Learners(arms, size, np.random.default_rng(seed))
         self._pacer = BudgetPacer(budget_usd)
         self._mixer = Mixer(TASKS, len(arms))
         self._agents = Mixer(TASKS, len(AGENTS))
         self._guard = Guard(guard)
         self._good = _Good()
         self._sources = Sources() if sources is None else sources
-        self._recent = Recent(size)
+        self._recent = Recent(size, self._learners.weights)
         self._version = 0
         self._snapshot: Snapshot | None = None
         self.requests = 0
@@ -104,13 +107,11 @@ class Resonator:
 
     def publication(self, epoch: str = "") -> Snapshot:
         """The same with what only gateways need: mixes, and weights for budgets that requests bring."""
-        learners = self._learners
+        self._recent.revalue(self._learners.weights)
         return replace(
             self.snapshot(),
             epoch=epoch,
-            usd_weights=self._recent.usd_weights(
-                learners.weights, learners.residual_var[TOKENS], learners.prices, self._spread()
-            ),
+            usd_weights=usd_weights(*self._forecasts()),
             tasks=self._mixer.mixes(),
             agents=self._agents.mixes(),
         )
@@ -159,19 +160,16 @@ class Resonator:
             InvalidRequest: Something is not finite, out of range or of another size; nothing has changed.
         """
         feedback.check(self._size, len(self._learners))
-        estimates = self._learners.estimates(feedback.x)
-        usd = self._learners.usd(estimates, feedback.input_tokens)
         self._sources.seen(feedback.source, feedback.at)
         heard = self._absorb(feedback)
-        draw = estimates[DRAWS + int(self._rng.integers(len(estimates) - DRAWS))]
-        believed = estimates[QUALITY]
-        self._pacer.spent(feedback.usd, believed + self._spread() * (draw - believed), usd)
+        self._recent.add(feedback.x, feedback.input_tokens, self._learners.weights)
+        if self._pacer.spent(feedback.usd):
+            self._pacer.solve(*self._forecasts())
         self._mixer.observe(feedback.task, feedback.arm)
-        self._recent.add(feedback.x, feedback.input_tokens)
         self._good.age += 1
         self.requests += 1
         self.spent_usd += feedback.usd
-        return self._judge(feedback, usd) if heard else None
+        return self._judge(feedback) if heard else None
 
     def score(
         self,
@@ -199,10 +197,9 @@ class Resonator:
         """
         feedback = Feedback(x, arm, Outcome(quality, weight=weight), task=task, source=source, at=at)
         feedback.check(self._size, len(self._learners))
-        usd = self._learners.usd(self._learners.estimates(x), 0.0)
         if not self._absorb(feedback):
             return False
-        self._judge(feedback, usd)
+        self._judge(feedback)
         return True
 
     def observe_agent(self, task: str, agent: str) -> None:
@@ -233,8 +230,10 @@ class Resonator:
 
     # -- the guard --------------------------------------------------------------------------
 
-    def _judge(self, feedback: Feedback, usd: Vector) -> Verdict | None:
-        self._guard.observe(feedback.outcome.quality, self._floor(feedback.x, usd), failed=feedback.failed)
+    def _judge(self, feedback: Feedback) -> Verdict | None:
+        self._guard.observe(feedback.outcome.quality, self._floor(feedback.x), failed=feedback.failed)
+        if not self._guard.due:
+            return None
         verdict = self._guard.judge(self._mixer.mean())
         if verdict is Verdict.HEALTHY:
             self._keep()
@@ -242,13 +241,9 @@ class Resonator:
             self._roll_back()
         return None if verdict is Verdict.WATCH else verdict
 
-    def _floor(self, x: Vector, usd: Vector) -> float:
+    def _floor(self, x: Vector) -> float:
         """What the best fixed arm within the budget was expected to score, by the last good state."""
-        if self._good.quality is None:
-            return -math.inf
-        expected = self._good.quality @ x
-        within = usd <= max(self._pacer.budget_usd, float(usd.min()))
-        return float(expected[within].max())
+        return -math.inf if self._good.fixed is None else float(self._good.fixed.dot(x).max())
 
     def _change(self, changed: bool) -> None:
         """Where the world has changed, there is no good state of it yet to go back to."""
@@ -261,14 +256,21 @@ class Resonator:
         self._guard, self._good = guard, _Good()
 
     def _keep(self) -> None:
-        if self._good.quality is None or self._good.age >= _KEEP_EVERY:
+        if self._good.fixed is None or self._good.age >= _KEEP_EVERY:
+            _, costs = self._forecasts()
+            usd = costs.mean(axis=0)
+            within = usd <= max(self._pacer.budget_usd, float(usd.min()))
             self._good = _Good(
-                self._learners.state(), self._mixer.state(), self._learners.weights[QUALITY].copy()
+                self._learners.state(), self._mixer.state(), self._learners.weights[QUALITY, within]
             )
 
     def _roll_back(self) -> None:
         self._learners.restore(self._good.learners)
         self._mixer.restore(self._good.mixer)
+
+    def _forecasts(self) -> tuple[Matrix, Matrix]:
+        log_var = self._learners.residual_var[TOKENS]
+        return self._recent.forecasts(self._learners.prices, log_var, self._spread())
 
     def _spread(self) -> float:
         """Less is explored after a rollback."""
@@ -306,14 +308,12 @@ class Resonator:
 
     def _renew_pacer(self, budget_usd: float, bank_usd: float) -> None:
         """A pacer that knows the latest prompts at present prices."""
-        pacer = BudgetPacer(budget_usd)
+        self._recent.revalue(self._learners.weights)
+        self._pacer = BudgetPacer(budget_usd)
         if math.isfinite(budget_usd):
-            for x, tokens in self._recent:
-                estimates = self._learners.estimates(x)
-                # Spending just the budget leaves the bank as it is.
-                pacer.spent(budget_usd, estimates[QUALITY], self._learners.usd(estimates, tokens))
-            pacer.bank_usd = bank_usd
-        self._pacer = pacer
+            self._pacer.bank_usd = bank_usd
+            if len(self._recent):
+                self._pacer.solve(*self._forecasts())
         self._snapshot = None
 
     # -- checkpoints ------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class Resonator:
         self._mixer = mixer
         self._agents.restore(state["agents"])
         self._sources.restore(state["sources"])
-        self._recent.restore(state["recent"])
+        self._recent.restore(state["recent"], self._learners.weights)
         self._guard.rollbacks = int(state["rollbacks"])
         self.requests, self.spent_usd = int(state["requests"]), spent_usd
         self._renew_pacer(self._pacer.budget_usd, bank_usd)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zoran_ray.errors import NoArmFits
 from zoran_ray.routing.explain import ArmView, views
-from zoran_ray.routing.learner import DRAWS, LATENCY, QUALITY, TOKENS
+from zoran_ray.routing.feedback import DRAWS, LATENCY, QUALITY, TOKENS
 from zoran_ray.routing.objective import Objective
 from zoran_ray.routing.prices import PriceList
 from zoran_ray.routing.spending import UsdWeights
@@ -24,6 +24,9 @@ Matrix = NDArray[np.float64]
 
 ONLY, BEST, EXPLORE, STAYS = "only arm", "best value", "explore", "stays"
 """Why: no other may be chosen; it is worth most; it may be worth most; another is not worth a switch."""
+
+ROLLED_BACK = "rolled back"
+"""What a snapshot says of the guard for a while after a rollback."""
 
 _PLAIN = Objective()
 
