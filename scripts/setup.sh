@@ -47,5 +47,7 @@ else
     [ "$wanted" = dev ] && .venv/bin/uv pip install --quiet '.[dev]'
 fi
 .venv/bin/uv pip install --quiet --no-deps -e .
+# The same for what routing learns with.
+.venv/bin/python -c 'import zoran_ray.routing.kernel' || fail "the router cannot be compiled, see above."
 printf '%s' "$state" > "$stamp"
 say "done: .venv/bin/zoran doctor tells whether all is well"

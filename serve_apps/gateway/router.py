@@ -13,6 +13,7 @@ from serve_apps.gateway.conversations import Conversations, talk_of
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.model_rows import named
 from serve_apps.gateway.price_tag import most_nano_usd
+from zoran_ray.access.money import NANO_PER_USD
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.providers.build import endpoints_of
 from zoran_ray.errors import InvalidRequest, NoArmFits, ZoranError
@@ -187,12 +188,7 @@ class Router:
     def _choose(self, question: Question, body: RequestBody, key: KeyInfo) -> Plan:
         snapshot, allowed = self.snapshot, self.allowed(question)
         if snapshot is None or not allowed:
-            # Before the first snapshot, or in the second after a catalogue's edit.
-            names = sorted(
-                (name for name in self._arms.catalogue if name not in question.excluded),
-                key=lambda name: most_nano_usd(self._arms.catalogue, name, body),
-            )
-            return Plan(iter(names), "nothing learned", chosen=names[0], question=question)
+            return self._cheapest(question, body)
         draw = self._draw()
         try:
             decision = snapshot.choose(
@@ -209,6 +205,21 @@ class Router:
         first = snapshot.arms[decision.arm]
         following = self._first_then_next_best(first, question, draw, snapshot)
         return Plan(following, decision.reason, chosen=first, question=question, decision=decision)
+
+    def _cheapest(self, question: Question, body: RequestBody) -> Plan:
+        """Before the first snapshot, or in the second after a catalogue's edit: by the most it may cost."""
+        catalogue = self._arms.catalogue
+        most = {
+            name: most_nano_usd(catalogue, name, body)
+            for name in catalogue
+            if name not in question.excluded
+        }
+        limit = question.objective.max_usd * NANO_PER_USD
+        names = sorted((name for name in most if most[name] <= limit), key=lambda name: most[name])
+        if not names:
+            dear = dict.fromkeys(most, "it may cost more than 'zoran.max_usd'")
+            raise nothing_fits(dear | question.excluded)
+        return Plan(iter(names), "nothing learned", chosen=names[0], question=question)
 
     def allowed(self, question: Question) -> list[int]:
         """Places in the snapshot of the arms that can answer."""

@@ -165,6 +165,10 @@ class Routed:
         soon("all is learned", still)
         return seen[-1]
 
+    def knows_the_arms(self) -> bool:
+        """Whether the gateway has the Resonator's first snapshot; the server does not wait for it."""
+        return bool(self.explained("hello")["choice"]["reason"] != "nothing learned")
+
     def explained(self, text: str, **zoran: Any) -> dict[str, Any]:
         """What `/v1/route/explain` says."""
         body = {"messages": [{"role": "user", "content": text}], "zoran": zoran}
@@ -283,4 +287,5 @@ def _started(stack: Stack, them: Providers) -> Iterator[Routed]:
         routed = Routed(stack, them, key, client, http, models_file(them))
         routed.save(routed.file)
         stack.start()
+        until("the router knows the arms", routed.knows_the_arms)
         yield routed

@@ -238,6 +238,13 @@ async def test_before_anything_is_learned_the_cheapest_answers(stack):
     assert stack.replicas["r1"].requests[-1].json["model"] == "local/m"
 
 
+async def test_before_anything_is_learned_nobody_is_asked_who_may_be_too_dear(stack):
+    answer = await stack.chat(model=AUTO, zoran={"max_usd": 1e-9, "arms": ["acme/a", "bits/b"]})
+    assert (answer.status, answer.code) == (400, "no_arm_fits")
+    assert "acme/a: it may cost more than 'zoran.max_usd'" in answer.json["error"]["message"]
+    assert (await stack.chat(model=AUTO, zoran={"max_usd": 1e-9})).headers["x-zoran-model"] == "local/m"
+
+
 @pytest.mark.parametrize("best", ["local/m", "acme/a", "bits/b"])
 async def test_the_best_answers(stack, best):
     learned(stack, best)

@@ -80,7 +80,8 @@ class Guard:
     def __init__(self, settings: GuardSettings = GuardSettings()) -> None:
         self.settings = settings
         self.rollbacks = 0
-        self._rewards: deque[tuple[float, float]] = deque(maxlen=settings.window)
+        self._short = np.zeros(settings.window)
+        self._heard = 0
         self._failed: deque[bool] = deque(maxlen=settings.window)
         self._good_mix: Vector | None = None
         self._since = 0
@@ -108,7 +109,8 @@ class Guard:
         self._cooling = max(0, self._cooling - 1)
         self._failed.append(failed)
         if reward is not None and math.isfinite(reward) and math.isfinite(floor):
-            self._rewards.append((reward, floor))
+            self._short[self._heard % self._short.size] = floor - reward
+            self._heard += 1
 
     def stability(self, mix: Vector) -> Stability:
         """S now, for the present mix."""
@@ -127,7 +129,7 @@ class Guard:
         if stable < self.settings.threshold and not self.conservative and self._good_mix is not None:
             self._cooling = self.settings.cooldown
             self.rollbacks += 1
-            self._rewards.clear()
+            self._heard = 0
             self._failed.clear()
             return Verdict.ROLL_BACK
         if stable >= self.settings.threshold + self.settings.hysteresis:
@@ -137,10 +139,11 @@ class Guard:
 
     def _reward_health(self) -> float:
         """1 at or above the floor; a shortfall counts as far as chance does not explain it."""
-        if len(self._rewards) < self.settings.least:
+        count = min(self._heard, self._short.size)
+        if count < self.settings.least:
             return 1.0
-        short = np.array([floor - reward for reward, floor in self._rewards])
-        sure = float(short.mean()) - 1.645 * float(short.std()) / math.sqrt(short.size)
+        short = self._short[:count]
+        sure = float(short.mean()) - 1.645 * float(short.std()) / math.sqrt(count)
         return min(1.0, max(0.0, 1.0 - sure / self.settings.slack))
 
 

@@ -104,18 +104,20 @@ class Learners:
 
     def _notice_change(self, place: int, off: list[float]) -> bool:
         learner = self._learners[place]
-        seem = [
-            error != 0 and watch.changed(error, math.sqrt(var))
-            for watch, error, var in zip(
-                self._drift[place], off, learner.residual_var.tolist(), strict=True
-            )
+        var = learner.residual_var.tolist()
+        changed = [
+            head
+            for head, watch in enumerate(self._drift[place])
+            if off[head] and watch.changed(off[head], math.sqrt(var[head]))
         ]
-        self.alarms[place] += any(seem)
-        if seem[TOKENS] or seem[LATENCY]:
+        if not changed:
+            return False
+        self.alarms[place] += 1
+        if TOKENS in changed or LATENCY in changed:
             learner.soften_service()
-        if seem[QUALITY]:
+        if QUALITY in changed:
             learner.soften()
-        return seem[QUALITY]
+        return QUALITY in changed
 
     def _rest(self) -> None:
         self._since_rest += 1

@@ -40,13 +40,13 @@ class Recent:
         place = self._added % _MOST
         self._x[place] = x
         self._tokens[place] = tokens
-        np.dot(weights.reshape(-1, x.size), x, out=self._estimates[place].reshape(-1))
+        np.dot(weights.reshape(-1, x.size), x, out=self._flat[place])
         self._added += 1
 
     def revalue(self, weights: Matrix) -> None:
         """Other arms, or another state of them: estimate all prompts anew."""
-        estimates = self._x @ weights.reshape(-1, weights.shape[-1]).T
-        self._estimates = np.ascontiguousarray(estimates).reshape(_MOST, *weights.shape[:-1])
+        self._flat = self._x @ weights.reshape(-1, weights.shape[-1]).T
+        self._estimates = self._flat.reshape(_MOST, *weights.shape[:-1])
 
     def typical(self) -> tuple[Vector, float]:
         """The mean vector of the latest prompts, and their mean tokens."""

@@ -243,7 +243,7 @@ class Resonator:
 
     def _floor(self, x: Vector) -> float:
         """What the best fixed arm within the budget was expected to score, by the last good state."""
-        return -math.inf if self._good.fixed is None else float(self._good.fixed.dot(x).max())
+        return -math.inf if self._good.fixed is None else max(self._good.fixed.dot(x).tolist())
 
     def _change(self, changed: bool) -> None:
         """Where the world has changed, there is no good state of it yet to go back to."""
