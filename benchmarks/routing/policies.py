@@ -1,7 +1,7 @@
 """Ways to choose an arm, all behind one protocol. What the peer does is in `peer`."""
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ class Zoran:
     Args:
         prices: float64[K], USD of an average request.
         contextual: False hides the prompt from it: an online-learned static mix.
+        exploration: Other than is shipped.
+        prior: Other scales than are shipped, see `Prior`.
     """
 
     def __init__(
@@ -54,11 +56,16 @@ class Zoran:
         seed: int,
         *,
         contextual: bool = True,
+        exploration: float | None = None,
+        **prior: Any,
     ) -> None:
+        self._prior = prior
         self._first: dict[str, float] = {}
         self._usd_per_unit: list[float] = []
         arms = self._arms(names, prices)
-        self.router = Resonator(arms, size if contextual else _BLIND.size, budget_usd=budget, seed=seed)
+        settings: dict[str, Any] = {} if exploration is None else {"exploration": exploration}
+        seen = size if contextual else _BLIND.size
+        self.router = Resonator(arms, seen, budget_usd=budget, seed=seed, **settings)
         self._rng = np.random.default_rng(seed + 1)
         self._contextual = contextual
 
@@ -83,7 +90,7 @@ class Zoran:
         first = [self._first.setdefault(name, float(p)) for name, p in zip(names, prices, strict=True)]
         self._usd_per_unit = [float(p) / f for p, f in zip(prices, first, strict=True)]
         return [
-            Arm(name, ArmPrice(output_usd=unit), Prior(output_tokens=f))
+            Arm(name, ArmPrice(output_usd=unit), Prior(output_tokens=f, **self._prior))
             for name, unit, f in zip(names, self._usd_per_unit, first, strict=True)
         ]
 

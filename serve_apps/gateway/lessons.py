@@ -6,7 +6,6 @@ Knows exchanges and reports, not how anything is learned.
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from serve_apps.gateway.conversations import Conversations, talk_of
 from serve_apps.gateway.exchange import Exchange
@@ -71,10 +70,12 @@ class Lessons:
         self._conversations.answered(exchange.key.key_id, talk_of(exchange.body), account.model)
         late = slo_ms is not None and latency_s * 1000 > slo_ms
         score = BAD if account.engine_failed else implicit_score(exchange.body.document, account.answer)
-        report = self._report(exchange, question, account.model, exchange.request_id)
         self._reporting.put(
-            replace(
-                report,
+            self._report(
+                exchange,
+                question,
+                account.model,
+                exchange.request_id,
                 output_tokens=account.usage.completion_tokens if account.usage else None,
                 latency_s=latency_s,
                 usd=usd(account.cost_nano),
@@ -89,8 +90,20 @@ class Lessons:
             own_id = f"{number}:{exchange.request_id}"[:MOST_ID_CHARS]
             self._reporting.put(self._report(exchange, question, name, own_id))
 
-    def _report(self, exchange: Exchange, question: Question, arm: str, request_id: str) -> Answered:
-        """The report of a try that failed."""
+    def _report(
+        self,
+        exchange: Exchange,
+        question: Question,
+        arm: str,
+        request_id: str,
+        *,
+        output_tokens: int | None = None,
+        latency_s: float | None = None,
+        usd: float = 0.0,
+        failed: bool = True,
+        score: float | None = BAD,
+    ) -> Answered:
+        """The report of a try; of one that failed, where nothing else is said."""
         plan, decision = exchange.plan, exchange.plan.decision
         return Answered(
             request_id=request_id,
@@ -101,11 +114,11 @@ class Lessons:
             x=question.x,
             task=question.task,
             input_tokens=question.input_tokens,
-            output_tokens=None,
-            latency_s=None,
-            usd=0.0,
-            failed=True,
-            score=BAD,
+            output_tokens=output_tokens,
+            latency_s=latency_s,
+            usd=usd,
+            failed=failed,
+            score=score,
             key_id=exchange.key.key_id,
             at=self._now(),
         )

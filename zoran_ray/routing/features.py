@@ -210,9 +210,11 @@ def _terms(text: str) -> list[str]:
 
 def _hash_words(text: str, into: Vector) -> None:
     slots = into.size
+    counts = [0.0] * slots  # an entry of a list is counted up five times as fast as one of an array
     for term in _terms(text):
         at, sign = _slot(term, slots)
-        into[at] += sign
+        counts[at] += sign
+    into[:] = counts
     length = math.sqrt(float(into @ into))
     if length > 0:
         into /= length
