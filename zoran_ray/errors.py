@@ -2,21 +2,34 @@
 
     ZoranError
     ├── ConfigError                a file, flag or variable is wrong            exit 3
-    │   └── AlreadyRunning         the state directory or the port is in use
+    │   ├── AlreadyRunning         the state directory or the port is in use
+    │   ├── StateDamaged           what is kept on disk fails its checks; says what can be saved
+    │   └── EmbedderMismatch       an index was made by another embedder; says how to make it anew
     ├── RequestError               the caller can mend it
     │   ├── InvalidRequest         400
     │   ├── Unauthenticated        401
     │   ├── PermissionDenied       403
+    │   │   └── ConsentRequired    nobody consented to this use, or not any more
     │   ├── RouteNotFound          404
     │   ├── MethodNotAllowed       405
     │   ├── ModelNotFound          404 model_not_found
+    │   ├── RecordNotFound         404, this tenant has no such record
     │   ├── UnknownRequest         404, a score for a request that nobody here remembers
     │   ├── BodyTooLarge           413
     │   ├── RateLimited            429, retry later
     │   ├── BudgetExceeded         402, a key's or the deployment's money is spent
+    │   ├── Z5Error                a `Z5::` frame cannot be read
+    │   │   ├── Z5Malformed        it is no frame, or not written as one
+    │   │   ├── Z5UnknownVersion   written by a version that is not known here
+    │   │   ├── Z5WrongDictionary  written with a dictionary that is not known here
+    │   │   ├── Z5Truncated        its end is missing
+    │   │   ├── Z5Corrupt          it is whole, and something in it was changed
+    │   │   └── Z5TooLarge         its content is larger than the reader accepts: a bomb, perhaps
+    │   ├── ZgsSyntaxError         a `.zgs` message is not valid; says in which line and column
     │   └── NoArmFits              400, no model can serve this request within its constraints
     ├── Unavailable                503, retry later
     │   ├── Overloaded             a bounded queue is full
+    │   ├── StorageFull            the disk, or the room a part of the memory was given, is full
     │   ├── NoReplica              the model has no replica that takes requests
     │   └── DeadlineExceeded       504
     ├── EngineError                the back end's fault
@@ -80,6 +93,14 @@ class AlreadyRunning(ConfigError):
     code = "already_running"
 
 
+class StateDamaged(ConfigError):
+    code = "state_damaged"
+
+
+class EmbedderMismatch(ConfigError):
+    code = "embedder_mismatch"
+
+
 class RequestError(ZoranError):
     code = "invalid_request"
 
@@ -96,6 +117,10 @@ class PermissionDenied(RequestError):
     code = "permission_denied"
 
 
+class ConsentRequired(PermissionDenied):
+    code = "consent_required"
+
+
 class RouteNotFound(RequestError):
     code = "unknown_url"
 
@@ -106,6 +131,10 @@ class MethodNotAllowed(RequestError):
 
 class ModelNotFound(RequestError):
     code = "model_not_found"
+
+
+class RecordNotFound(RequestError):
+    code = "record_not_found"
 
 
 class UnknownRequest(RequestError):
@@ -129,6 +158,59 @@ class NoArmFits(RequestError):
     code = "no_arm_fits"
 
 
+class Z5Error(RequestError):
+    code = "z5_invalid"
+
+
+class Z5Malformed(Z5Error):
+    code = "z5_malformed"
+
+
+class Z5UnknownVersion(Z5Error):
+    code = "z5_unknown_version"
+
+
+class Z5WrongDictionary(Z5Error):
+    code = "z5_wrong_dictionary"
+
+
+class Z5Truncated(Z5Error):
+    code = "z5_truncated"
+
+
+class Z5Corrupt(Z5Error):
+    code = "z5_corrupt"
+
+
+class Z5TooLarge(Z5Error):
+    code = "z5_too_large"
+
+
+class ZgsSyntaxError(RequestError):
+    """`param` is the place, `line:column`, both counted from 1; columns count characters."""
+
+    code = "zgs_syntax"
+
+    @classmethod
+    def at(cls, line: int, column: int, what: str) -> "ZgsSyntaxError":
+        """The error at a place; it survives pickling and HTTP, which carry `message` and `param`."""
+        return cls(f"Line {line}, column {column}: {what}", param=f"{line}:{column}")
+
+    @property
+    def line(self) -> int:
+        """Counted from 1; 0 where nobody said."""
+        return self._place()[0]
+
+    @property
+    def column(self) -> int:
+        """In characters, counted from 1; 0 where nobody said."""
+        return self._place()[1]
+
+    def _place(self) -> tuple[int, int]:
+        line, _, column = (self.param or "").partition(":")
+        return (int(line), int(column)) if line.isdecimal() and column.isdecimal() else (0, 0)
+
+
 class Unavailable(ZoranError):
     code = "service_unavailable"
     retryable = True
@@ -136,6 +218,10 @@ class Unavailable(ZoranError):
 
 class Overloaded(Unavailable):
     code = "overloaded"
+
+
+class StorageFull(Unavailable):
+    code = "storage_full"
 
 
 class NoReplica(Unavailable):

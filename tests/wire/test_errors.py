@@ -16,6 +16,7 @@ STATUSES = {
     errors.PermissionDenied: 403,
     errors.RouteNotFound: 404,
     errors.ModelNotFound: 404,
+    errors.RecordNotFound: 404,
     errors.UnknownRequest: 404,
     errors.MethodNotAllowed: 405,
     errors.BodyTooLarge: 413,

@@ -1,0 +1,1 @@
+"""Benchmarks of memory, privacy, journal and codecs; `make bench-memory`."""

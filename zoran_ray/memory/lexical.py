@@ -1,0 +1,142 @@
+"""Words of one tenant's texts and their BM25 scores. Knows slots, not what they stand for.
+
+In memory and of our own, because SQLite's FTS5 would count the words of all tenants together (its scores
+would tell one tenant about another), and cannot say what a score would be if the texts of other shards
+were counted too.
+
+Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the
+inverse document frequency of Lucene, which is never negative.
+"""
+
+import math
+import re
+import unicodedata
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+K1 = 1.2
+B = 0.75
+MOST_QUERY_WORDS = 64
+MOST_WORD_CHARS = 40
+
+_TF_BITS = 6
+_MOST_TF = (1 << _TF_BITS) - 1
+MOST_SLOTS = 1 << (32 - _TF_BITS)
+
+_WORD = re.compile(r"[^\W_]+")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f]")
+
+
+def words(text: str) -> list[str]:
+    """Words of a text as they are searched: without case and accents; scripts without spaces in pairs."""
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    found = []
+    for word in _WORD.findall(text.casefold()):
+        if not word.isascii() and _UNSPACED.search(word):
+            found += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
+        else:
+            found.append(word[:MOST_WORD_CHARS])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WordCounts:
+    """What BM25 has to know of a collection; the counts of two shards add up to those of both.
+
+    Attributes:
+        texts: How many texts there are.
+        length: Words in all of them.
+        having: For words of a query, how many texts have them.
+    """
+
+    texts: int = 0
+    length: int = 0
+    having: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "WordCounts") -> "WordCounts":
+        having = Counter(self.having)
+        having.update(other.having)
+        return WordCounts(self.texts + other.texts, self.length + other.length, dict(having))
+
+
+class LexicalIndex:
+    """For each word the slots whose text has it; 4 bytes each: slot and count packed into one number."""
+
+    def __init__(self) -> None:
+        self._having: dict[str, array[int]] = {}
+        self._lengths = np.zeros(0, np.float64)
+        self._texts = 0
+        self._length = 0
+        self._postings = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of memory, about."""
+        return 4 * self._postings + 200 * len(self._having) + self._lengths.nbytes
+
+    def add(self, slot: int, text: str) -> None:
+        """Adds a text under a slot that has none."""
+        found = words(text)
+        if slot >= len(self._lengths):
+            self._lengths = np.concatenate(
+                [self._lengths, np.zeros(slot + 8 - len(self._lengths) + slot // 2)]
+            )
+        self._lengths[slot] = len(found)
+        for word, count in Counter(found).items():
+            packed = slot << _TF_BITS | min(count, _MOST_TF)
+            slots = self._having.get(word)
+            if slots is None:
+                self._having[word] = array("I", (packed,))
+            elif slots[-1] < packed:
+                slots.append(packed)
+            else:
+                slots.insert(bisect_left(slots, packed), packed)
+            self._postings += 1
+        self._texts += 1
+        self._length += len(found)
+
+    def remove(self, slot: int, text: str) -> None:
+        """Removes the text that was added under a slot."""
+        found = words(text)
+        for word in set(found):
+            slots = self._having[word]
+            slots.pop(bisect_left(slots, slot << _TF_BITS))
+            if not slots:
+                del self._having[word]
+            self._postings -= 1
+        self._lengths[slot] = 0
+        self._texts -= 1
+        self._length -= len(found)
+
+    def counts(self, query: Iterable[str]) -> WordCounts:
+        """What is to be known here about the words of a query."""
+        having = {word: len(slots) for word in set(query) if (slots := self._having.get(word))}
+        return WordCounts(self._texts, self._length, having)
+
+    def scores(self, query: Iterable[str], counts: WordCounts) -> npt.NDArray[np.float64]:
+        """BM25 of every slot, float64[slots]; 0 where it has none of the words.
+
+        Args:
+            query: Words, see `words`.
+            counts: Of the whole collection, this index being part of it.
+        """
+        scores = np.zeros(len(self._lengths))
+        if not counts.texts:
+            return scores
+        mean = max(1.0, counts.length / counts.texts)
+        for word in sorted(set(query))[:MOST_QUERY_WORDS]:
+            if packed := self._having.get(word):
+                having = max(counts.having.get(word, 0), len(packed))
+                weight = math.log1p((counts.texts - having + 0.5) / (having + 0.5))
+                entries = np.frombuffer(packed, np.uint32)
+                slots, times = entries >> _TF_BITS, (entries & _MOST_TF).astype(np.float64)
+                length = K1 * (1 - B + B / mean * self._lengths[slots])
+                scores[slots] += weight * (K1 + 1) * times / (times + length)
+        return scores

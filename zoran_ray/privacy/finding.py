@@ -1,0 +1,66 @@
+"""What a detector reports: a kind and a place. Never the value itself, so that it may be logged."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal[
+    "PRIVATE_KEY",
+    "URL_CREDENTIALS",
+    "API_KEY",
+    "EMAIL",
+    "IBAN",
+    "FR_NIR",
+    "FR_SIRET",
+    "CARD",
+    "US_SSN",
+    "FR_SIREN",
+    "PHONE",
+    "IP",
+]
+"""What is found without a plug-in. Of two spans of the same length the earlier kind here wins: it is the
+one whose check lets less through."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_RANK = {str(kind): rank for rank, kind in enumerate(KINDS)}
+
+
+NOTHING = ""
+"""Kind of a span that is no datum but of which a part may look like one; such a part is no finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One piece of personal data or one secret.
+
+    Attributes:
+        kind: One of `KINDS`, or a plug-in's own.
+        start: First character, counted in code points.
+        end: One past the last.
+    """
+
+    kind: str
+    start: int
+    end: int
+
+
+def without_overlaps(findings: Iterable[Finding], size: int) -> list[Finding]:
+    """The findings of which no two overlap, in order of place: the longest span wins.
+
+    Args:
+        findings: In any order, all within the text.
+        size: Length of the text.
+    """
+    taken = bytearray(size)
+    kept = []
+    for finding in sorted(findings, key=_longest_first):
+        # Whatever is taken by now is at least as long, so it cannot lie within: the two ends tell.
+        if not (taken[finding.start] or taken[finding.end - 1]):
+            taken[finding.start : finding.end] = b"\x01" * (finding.end - finding.start)
+            kept.append(finding)
+    return sorted((each for each in kept if each.kind != NOTHING), key=lambda each: each.start)
+
+
+def _longest_first(finding: Finding) -> tuple[int, int, int, str]:
+    rank = _RANK.get(finding.kind, len(_RANK))
+    return finding.start - finding.end, rank, finding.start, finding.kind
