@@ -1,6 +1,6 @@
 # The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing lock train-pocket clean
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory lock train-pocket clean
 
 ARGS ?=
 PY := .venv/bin/python
@@ -36,7 +36,7 @@ format: setup-dev ## Format the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: bench-serving bench-routing ## All benchmarks
+bench: bench-serving bench-routing bench-memory ## All benchmarks
 
 bench-serving: setup-dev ## Serving against bare vLLM, Ray Serve LLM and LiteLLM; writes benchmarks/README.md
 	@benchmarks/serving/peers.sh
@@ -49,6 +49,13 @@ bench-routing: setup-dev ## Routing against paretobandit and static mixes (ROUTI
 	@benchmarks/routing/peers.sh
 	@$(PY) -m benchmarks.routing --only scenarios timing gateway \
 		$(if $(ROUTING_DATA),--write-readme --data $(ROUTING_DATA)) $(ARGS)
+
+# Real prompts for the compression of `Z5::`; without any, made-up ones.
+MEMORY_DATA ?= $(firstword $(wildcard ../shared/data/routing/paretobandit/val.jsonl.gz))
+
+bench-memory: setup-dev ## Journal, Z5, privacy and memory against their references; writes benchmarks/README.md
+	@benchmarks/memory/peers.sh
+	@$(PY) -m benchmarks.memory --write-readme $(if $(MEMORY_DATA),--data $(MEMORY_DATA)) $(ARGS)
 
 train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
 	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)

@@ -151,7 +151,7 @@ def test_the_picture_is_a_png(results: Results, tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("section", ["serving", "routing", "tuning"])
+@pytest.mark.parametrize("section", ["serving", "routing", "tuning", "memory"])
 def test_only_what_is_between_the_markers_changes(tmp_path: Path, section: str) -> None:
     readme, (begin, end) = tmp_path / "README.md", markers(section)
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")

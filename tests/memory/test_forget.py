@@ -95,11 +95,15 @@ def test_after_a_compaction_no_file_has_a_byte_of_it(lab):
     assert len(list(lab.folder.iterdir())) == 4  # lock, reserve, snapshot, log
 
 
-def test_nothing_of_it_is_left_in_memory(lab):
+@pytest.mark.parametrize("searched", [False, True], ids=["words not read yet", "words read"])
+def test_nothing_of_it_is_left_in_memory(lab, searched):
     shard = lab.open()
     shard.put([lab.record("xyzzy", subject="plugh", id="gone"), lab.record("kept", id="kept")])
+    if searched:
+        assert [hit.record.id for hit in shard.search(Query("t", "xyzzy"))] == ["gone"]
     shard.forget("t", ["gone"])
     tenant = shard._store.state.tenants["t"]
+    assert len(tenant._unread) == (0 if searched else 1)
     assert "plugh" not in tenant.subjects()
     assert "xyzzy" not in tenant._lexical._having
     assert not tenant._dense._rows[1:].any()

@@ -1,6 +1,7 @@
 """Search is exact: dense as FAISS has it, words as BM25 has it, and on shards as on one."""
 
 import math
+from collections import Counter
 
 import faiss
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoran_ray.errors import InvalidRequest
+from zoran_ray.memory import tenant
 from zoran_ray.memory.dense import DenseIndex, unit
 from zoran_ray.memory.embedder import EmbedderId, HashedNgrams
 from zoran_ray.memory.lexical import LexicalIndex, WordCounts, words
@@ -134,6 +136,40 @@ def test_an_index_that_changed_is_as_one_made_anew(changes, query):
     assert index.counts(asked) == anew.counts(asked)
     mine, theirs = (list(i.scores(asked, i.counts(asked))[:6]) for i in (index, anew))
     assert mine + [0.0] * (6 - len(mine)) == theirs + [0.0] * (6 - len(theirs))
+
+
+@given(st.lists(st.one_of(said, st.text(max_size=60)), max_size=8), st.integers(0, 8))
+def test_texts_may_come_together_and_in_any_order(texts, cut):
+    numbered = dict(enumerate(texts))
+    index = LexicalIndex()
+    index.add_all(dict(list(numbered.items())[cut:]))
+    index.add_all(dict(list(numbered.items())[:cut]))
+    having = {}
+    for slot, text in numbered.items():
+        for word, times in Counter(words(text)).items():
+            having.setdefault(word, []).append((slot, times))
+    unpacked = {word: [(n >> 6, n & 63) for n in slots] for word, slots in index._having.items()}
+    assert unpacked == having
+    assert index.counts([]) == WordCounts(len(texts), sum(len(words(text)) for text in texts))
+
+
+def test_many_texts_do_not_wait_for_a_search(monkeypatch, lab):
+    monkeypatch.setattr(tenant, "MOST_UNREAD_CHARS", 500)
+    shard = lab.open()
+    for number in range(50):
+        shard.put([lab.record(f"number {number}")])
+        assert shard._store.state.tenants["t"]._unread_chars <= 500
+    assert shard.search(Query("t", "17"))[0].record.text == "number 17"
+
+
+@pytest.mark.parametrize("length", [1.0, 1.0 + 1e-6, 1.0 - 1e-6, 3.0, 1e-10, 1e10])
+def test_unit_vectors_stay_as_they_are(length):
+    vector = np.random.default_rng(0).standard_normal(384)
+    vector = (length * vector / np.linalg.norm(vector)).astype(np.float32)
+    found = unit(vector, 384)
+    assert (found is vector) == (length == 1.0)
+    assert float(np.linalg.norm(found.astype(np.float64))) == pytest.approx(1.0, abs=2.5e-7)
+    assert unit(found, 384) is found
 
 
 def test_counts_add_up():

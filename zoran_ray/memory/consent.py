@@ -6,6 +6,7 @@ disk and no clock: the time comes in with the question.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -196,6 +197,12 @@ class PurposeRule(BaseModel):
     """Longest a record is kept, in seconds; null for no bound beyond that of its layer."""
 
 
+@lru_cache(maxsize=100)
+def _not_kept(fields: tuple[Droppable, ...]) -> tuple[tuple[str, object], ...]:
+    """Names of the fields that are dropped, each with what stands there instead."""
+    return tuple((name, empty) for name, empty in _EMPTY.items() if name not in fields)
+
+
 def minimised(record: Record, rule: PurposeRule) -> Record:
     """The record without what its purpose does not need.
 
@@ -207,11 +214,7 @@ def minimised(record: Record, rule: PurposeRule) -> Record:
             f"Nothing {record.sensitivity.value!r} is kept for the purpose {record.purpose!r}.",
             param="sensitivity",
         )
-    dropped = {
-        name: value
-        for name, value in _EMPTY.items()
-        if name not in rule.fields and getattr(record, name) != value
-    }
+    dropped = {name: empty for name, empty in _not_kept(rule.fields) if getattr(record, name) != empty}
     if rule.most_ttl_s is not None:
         dropped["expires"] = earlier(record.expires, record.created + rule.most_ttl_s)
     return changed(record, **dropped) if dropped else record

@@ -1,5 +1,6 @@
 """Vectors of one tenant and the exact search among them. Knows rows and slots, not what they stand for."""
 
+import math
 from collections.abc import Iterator
 
 import faiss
@@ -11,8 +12,12 @@ from zoran_ray.memory.record import Vector
 
 FEW = 0.125
 """Below this share of allowed rows they are gathered; above it FAISS skips the others. Either is exact."""
+ROUNDING = 2.5e-7
+"""A length in float32 can be this far from 1 and mean 1."""
 MARGIN = 16
 """Rows beyond the wanted ones whose order is settled in float64: float32 sums depend on the place."""
+
+_SMALL_BYTES, _LARGE_BYTES = 1 << 20, 64 << 20
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,6 +34,7 @@ class DenseIndex:
         self._rows: Vector = np.zeros((0, dimension), np.float32)
         self._slot_of = np.zeros(0, np.int64)
         self._row_of: dict[int, int] = {}
+        self._touched = 0
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -36,16 +42,18 @@ class DenseIndex:
     @property
     def size_bytes(self) -> int:
         """Bytes of memory, about."""
-        return self._rows.nbytes + self._slot_of.nbytes + 100 * len(self._row_of)
+        # A row that was never written to has no memory yet.
+        return (4 * self.dimension + 8) * self._touched + 100 * len(self._row_of)
 
     def add(self, slot: int, vector: Vector) -> None:
         """Adds a unit vector, float32[d], under a slot that has none."""
         row = len(self._row_of)
         if row == len(self._rows):
-            self._grow(max(8, row + row // 2))
+            self._grow(_more(row, 4 * self.dimension))
         self._rows[row] = vector
         self._slot_of[row] = slot
         self._row_of[slot] = row
+        self._touched = max(self._touched, row + 1)
 
     def remove(self, slot: int) -> None:
         """Removes a slot's vector, if it has one; its numbers are overwritten."""
@@ -105,15 +113,23 @@ class DenseIndex:
         bigger[:count] = self._rows[:count]
         slots = np.zeros(rows, np.int64)
         slots[:count] = self._slot_of[:count]
-        self._rows, self._slot_of = bigger, slots
+        self._rows, self._slot_of, self._touched = bigger, slots, count
 
     def slots(self) -> Iterator[int]:
         """Slots that have a vector."""
         return iter(self._row_of)
 
 
+def _more(rows: int, row_bytes: int) -> int:
+    """Rows to make room for where there are so many: in large steps while that costs little."""
+    used = rows * row_bytes
+    if used < _SMALL_BYTES:
+        return max(8, 2 * rows)
+    return 4 * rows if used < _LARGE_BYTES else rows + rows // 2
+
+
 def unit(vector: Vector, dimension: int) -> Vector:
-    """The vector of length 1 in the same direction, float32[d].
+    """The vector of length 1 in the same direction, float32[d]; itself where it has that length.
 
     Raises:
         InvalidRequest: It has another dimension, or no direction.
@@ -125,8 +141,10 @@ def unit(vector: Vector, dimension: int) -> Vector:
             param="embedding",
         )
     exact = vector.astype(np.float64)
-    length = float(np.sqrt(exact @ exact))
-    if not np.isfinite(length) or length < 1e-15:
+    length = math.sqrt(exact.dot(exact))
+    if abs(length - 1.0) < ROUNDING:
+        return vector
+    if not math.isfinite(length) or length < 1e-15:
         raise InvalidRequest("An embedding needs finite numbers, not all of them 0.", param="embedding")
     found: Vector = (exact / length).astype(np.float32)
     return found

@@ -13,9 +13,10 @@ import re
 import unicodedata
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +31,38 @@ _MOST_TF = (1 << _TF_BITS) - 1
 MOST_SLOTS = 1 << (32 - _TF_BITS)
 
 _WORD = re.compile(r"[^\W_]+")
+_PLAIN = bytes(b if chr(b).isalnum() else 32 for b in range(128)) + bytes(128)
+"""What is a word of ASCII, as `_WORD` sees it; a table is several times faster."""
+_END = "|"
+"""Stands between the words of two texts; no word has it."""
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f]")
 
 
 def words(text: str) -> list[str]:
     """Words of a text as they are searched: without case and accents; scripts without spaces in pairs."""
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    if text.isascii():
+        return [word[:MOST_WORD_CHARS] for word in _spaced(text).split()]
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     found = []
     for word in _WORD.findall(text.casefold()):
         if not word.isascii() and _UNSPACED.search(word):
             found += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
         else:
             found.append(word[:MOST_WORD_CHARS])
+    return found
+
+
+def _spaced(text: str) -> str:
+    """Words of a text of ASCII with spaces between them, however long they are."""
+    return text.lower().encode().translate(_PLAIN).decode()
+
+
+def _words_of(texts: Iterable[str]) -> list[str]:
+    """`words` of each text, and `_END` after each."""
+    parts = [_spaced(text) if text.isascii() else " ".join(words(text)) for text in texts]
+    found = f" {_END} ".join([*parts, ""]).split()
+    if max(map(len, found), default=0) > MOST_WORD_CHARS:
+        found = [word[:MOST_WORD_CHARS] for word in found]
     return found
 
 
@@ -83,24 +103,47 @@ class LexicalIndex:
 
     def add(self, slot: int, text: str) -> None:
         """Adds a text under a slot that has none."""
-        found = words(text)
+        self.add_all({slot: text})
+
+    def add_all(self, texts: Mapping[int, str]) -> None:
+        """Adds many texts, each under a slot that has none: twice as fast as one by one."""
+        if not texts:
+            return
+        slots = np.fromiter(texts, np.int64, len(texts))
+        found = _words_of(texts.values())
+        numbers: defaultdict[str, int] = defaultdict(count(1).__next__)
+        numbers[_END] = 0
+        coded = np.fromiter(map(numbers.__getitem__, found), np.int64, len(found))
+        del numbers[_END]
+        ends = np.flatnonzero(coded == 0)
+        lengths = np.diff(ends, prepend=-1) - 1
+        coded = coded[coded > 0]
+        self._reach(int(slots.max()))
+        self._lengths[slots] = lengths
+        entries, times = np.unique(coded << 32 | np.repeat(slots, lengths), return_counts=True)
+        packed = ((entries & 0xFFFFFFFF) << _TF_BITS | np.minimum(times, _MOST_TF)).astype(np.uint32)
+        stops = np.searchsorted(entries, np.arange(2, len(numbers) + 2, dtype=np.int64) << 32).tolist()
+        start = 0
+        for word, stop in zip(numbers, stops, strict=True):
+            self._extend(word, packed[start:stop])
+            start = stop
+        self._postings += len(packed)
+        self._texts += len(texts)
+        self._length += len(coded)
+
+    def _extend(self, word: str, packed: npt.NDArray[np.uint32]) -> None:
+        known = self._having.get(word)
+        if known is not None and known[-1] > packed[0]:
+            packed = np.sort(np.concatenate([np.frombuffer(known, np.uint32), packed]))
+            known = None
+        if known is None:
+            known = self._having[word] = array("I")
+        known.frombytes(packed.tobytes())
+
+    def _reach(self, slot: int) -> None:
+        more = slot + 8 - len(self._lengths) + slot // 2
         if slot >= len(self._lengths):
-            self._lengths = np.concatenate(
-                [self._lengths, np.zeros(slot + 8 - len(self._lengths) + slot // 2)]
-            )
-        self._lengths[slot] = len(found)
-        for word, count in Counter(found).items():
-            packed = slot << _TF_BITS | min(count, _MOST_TF)
-            slots = self._having.get(word)
-            if slots is None:
-                self._having[word] = array("I", (packed,))
-            elif slots[-1] < packed:
-                slots.append(packed)
-            else:
-                slots.insert(bisect_left(slots, packed), packed)
-            self._postings += 1
-        self._texts += 1
-        self._length += len(found)
+            self._lengths = np.concatenate([self._lengths, np.zeros(more)])
 
     def remove(self, slot: int, text: str) -> None:
         """Removes the text that was added under a slot."""

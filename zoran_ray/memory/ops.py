@@ -25,10 +25,12 @@ class Put:
     Attributes:
         record: The record.
         same: Its `rules.sameness` where that is known already; not written down.
+        body: Its `encode_body` where that is known already.
     """
 
     record: Record
     same: bytes | None = field(default=None, compare=False, repr=False)
+    body: bytes | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def encode_batch(at: float, ops: Sequence[Op]) -> bytes:
     """The bytes of a batch."""
     parts = [_TIME.pack(at)]
     for op in ops:
-        body = encode(op.record) if isinstance(op, Put) else orjson.dumps(_fields(op))
+        body = encode(op.record, op.body) if isinstance(op, Put) else orjson.dumps(_fields(op))
         parts += (_OP.pack(_KINDS.index(type(op)), len(body)), body)
     return b"".join(parts)
 

@@ -11,7 +11,7 @@ from zoran_ray.memory import rules as laws
 from zoran_ray.memory.consent import minimised
 from zoran_ray.memory.dense import unit
 from zoran_ray.memory.ops import Drop, Op, Put
-from zoran_ray.memory.record import Layer, Record, changed, earlier
+from zoran_ray.memory.record import Layer, Record, changed, earlier, encode_body
 from zoran_ray.memory.state import ShardState
 
 _GIVEN = ("subject", "text", "purpose", "created", "source", "consent")
@@ -47,6 +47,7 @@ class Plan:
     ) -> None:
         self._state = state
         self._rules = rules
+        self._purposes = rules.purposes
         self._now = now
         self._behind_s = behind_s
         self._puts: dict[tuple[str, str], Record] = {}
@@ -108,15 +109,16 @@ class Plan:
         for tenant, record_id in self._drops:
             dropped.setdefault(tenant, []).append(record_id)
         drops: list[Op] = [Drop(tenant, tuple(ids)) for tenant, ids in dropped.items()]
-        return [*drops, *(Put(record, self._keys[key]) for key, record in self._puts.items())]
+        return [*drops, *(Put(r, self._keys[key], encode_body(r)) for key, r in self._puts.items())]
 
     def _prepared(self, sent: Record) -> Record:
         begun = laws.entered(sent, self._rules, self._now)
-        rule = self._rules.purposes[begun.purpose]
+        rule = self._purposes[begun.purpose]
         record = minimised(begun, rule)
         if record.embedding:
-            vector = unit(record.vector(), self._state.dimension)
-            record = changed(record, embedding=vector.astype("<f4").tobytes())
+            given = record.vector()
+            if (vector := unit(given, self._state.dimension)) is not given:
+                record = changed(record, embedding=vector.astype("<f4").tobytes())
         if not record.text and not record.embedding:
             raise InvalidRequest(
                 f"Of this record nothing may be kept for the purpose {record.purpose!r}.", param="text"

@@ -30,11 +30,14 @@ Vector = npt.NDArray[np.float32]
 
 _FORM = 1
 _HEAD = struct.Struct("<II")
+_FLOAT = np.dtype("<f4")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Layer(StrEnum):
     """Where a record lives. What moves a record between layers: `memory.rules`."""
+
+    __hash__ = str.__hash__  # that of `Enum` is a call of Python for every look-up
 
     SHORT = "short"
     LONG = "long"
@@ -44,6 +47,8 @@ class Layer(StrEnum):
 
 class Sensitivity(StrEnum):
     """`special` is a special category in the sense of GDPR, article 9."""
+
+    __hash__ = str.__hash__
 
     NONE = "none"
     PERSONAL = "personal"
@@ -137,7 +142,7 @@ class Record:
 
     def vector(self) -> Vector:
         """Its embedding, float32[d]; read-only."""
-        return np.frombuffer(self.embedding, dtype="<f4")
+        return np.frombuffer(self.embedding, _FLOAT)
 
 
 def changed(record: Record, **changes: object) -> Record:
@@ -146,9 +151,13 @@ def changed(record: Record, **changes: object) -> Record:
     Several times faster than `dataclasses.replace`, which checks every field again.
     """
     made = object.__new__(Record)
-    for name in Record.__slots__:
-        object.__setattr__(made, name, changes[name] if name in changes else getattr(record, name))
+    for name, get, put in _FIELDS:
+        put(made, changes[name] if name in changes else get(record))
     return made
+
+
+_SLOTS = [(name, getattr(Record, name)) for name in Record.__slots__]
+_FIELDS = [(name, slot.__get__, slot.__set__) for name, slot in _SLOTS]
 
 
 def earlier(a: float | None, b: float | None) -> float | None:

@@ -6,6 +6,7 @@ disk and no clock.
 
 import unicodedata
 from hashlib import blake2b
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -126,6 +127,9 @@ def entered(record: Record, rules: MemoryRules, now: float) -> Record:
             layer = rule.begins
             break
     leaves = _leaves(layer, rules, now)
+    known = record.confirmed or record.corroborated
+    if not known and record.layer is layer and record.leaves == leaves:
+        return record
     return changed(record, layer=layer, leaves=leaves, confirmed=False, corroborated=())
 
 
@@ -174,8 +178,8 @@ def canonical(text: str, rules: MemoryRules) -> str:
     """
     plain = (text if text.isascii() else unicodedata.normalize("NFC", text)).casefold()
     fillers = rules.fillers
-    words = [stripped for word in plain.split() if (stripped := word.strip(_EDGES))]
-    telling = [word for word in words if word not in fillers]
+    words = list(filter(None, map(str.strip, plain.split(), repeat(_EDGES))))
+    telling = words if fillers.isdisjoint(words) else [word for word in words if word not in fillers]
     return " ".join(telling or words) or plain.strip()
 
 

@@ -38,6 +38,7 @@ class ShardState:
         self.records = 0
         self.dropped = 0
         self._tenant_bytes = 0
+        self._counted: dict[str, int] = {}
         self._rules = rules
         self._same: dict[tuple[str, bytes], str] = {}
         self._rings: dict[tuple[str, str, str], dict[str, None]] = {}
@@ -54,6 +55,8 @@ class ShardState:
         self.floor = max(self.floor, batch.at)
         for op in batch.ops:
             self._apply(op)
+        for name in {_tenant_of(op) for op in batch.ops}:
+            self._count(name)
 
     def find(self, tenant: str, record_id: str) -> Record | None:
         """A record with its embedding, hidden or not."""
@@ -90,10 +93,18 @@ class ShardState:
                 if (record := tenant.get(record_id)) is not None:
                     yield record
 
+    def _count(self, name: str) -> None:
+        """Counts a tenant's memory anew."""
+        tenant, before = self.tenants.get(name), self._counted.pop(name, 0)
+        now = 0 if tenant is None else tenant.size_bytes
+        if tenant is not None:
+            self._counted[name] = now
+        self._tenant_bytes += now - before
+
     def _apply(self, op: Op) -> None:
         match op:
-            case Put(record, same):
-                self._put(record, same)
+            case Put():
+                self._put(op)
             case Drop(tenant, ids):
                 for record_id in ids:
                     self._drop(tenant, record_id)
@@ -110,18 +121,17 @@ class ShardState:
             case Withdraw(tenant, consent_id, at):
                 self._withdraw(tenant, consent_id, at)
 
-    def _put(self, record: Record, same: bytes | None) -> None:
+    def _put(self, op: Put) -> None:
+        record = op.record
         self._drop(record.tenant, record.id, replaced=True)
         consent = self.consents.find(record.tenant, record.consent) if record.consent else None
         hidden = consent is not None and consent.withdrawn is not None
         tenant = self.tenants.get(record.tenant)
         if tenant is None:
             tenant = self.tenants[record.tenant] = TenantMemory(self.dimension)
-        before = tenant.size_bytes
-        tenant.add(record, hidden=hidden)
-        self._tenant_bytes += tenant.size_bytes - before
+        tenant.add(record, op.body, hidden=hidden)
         self.records += 1
-        if (key := same or sameness(record, self._rules)) is not None:
+        if (key := op.same or sameness(record, self._rules)) is not None:
             self._same[(record.tenant, key)] = record.id
         if record.conversation:
             self._rings.setdefault(_ring(record), {})[record.id] = None
@@ -137,15 +147,10 @@ class ShardState:
 
     def _drop(self, tenant: str, record_id: str, *, replaced: bool = False) -> None:
         known = self.tenants.get(tenant)
-        if known is None:
+        record = None if known is None else known.remove(record_id)
+        if known is None or record is None:
             return
-        before = known.size_bytes
-        record = known.remove(record_id)
-        if record is None:
-            return
-        gone = not known and not replaced
-        self._tenant_bytes += (0 if gone else known.size_bytes) - before
-        if gone:
+        if not known and not replaced:
             del self.tenants[tenant]
         self.records -= 1
         self.dropped += 1
@@ -172,6 +177,16 @@ class ShardState:
             record = known.get(record_id)
             if record is not None and record.consent == consent_id:
                 known.hide(record_id)
+
+
+def _tenant_of(op: Op) -> str:
+    match op:
+        case Put(record):
+            return record.tenant
+        case Give(consent):
+            return consent.tenant
+        case _:
+            return op.tenant
 
 
 def _ring(record: Record) -> tuple[str, str, str]:

@@ -17,6 +17,10 @@ from zoran_ray.memory.search import Candidates, Filter, Query, best
 
 _LAYERS = {layer: number for number, layer in enumerate(Layer)}
 _COLUMNS = {"live": "?", "hidden": "?", "layer": "u1", "created": "f8", "subject": "i4", "purpose": "i4"}
+MOST_UNREAD_CHARS = 1_000_000
+"""Of texts whose words are not in the index yet: what a first word search may have to wait for."""
+_UNREAD_CHARS = 32
+"""Counted for a text beyond its own, so that short ones are bounded too."""
 OVERHEAD_BYTES = 400
 """Of a record's tables and columns, about."""
 
@@ -74,6 +78,9 @@ class TenantMemory:
         self._purposes = Codes()
         self._dense = DenseIndex(dimension)
         self._lexical = LexicalIndex()
+        # Words are read at the first word search after a write, many texts at once: half the work.
+        self._unread: dict[int, str] = {}
+        self._unread_chars = 0
         self._body_bytes = 0
 
     def __len__(self) -> int:
@@ -86,7 +93,7 @@ class TenantMemory:
     def size_bytes(self) -> int:
         """Bytes of memory, about."""
         own = self._body_bytes + OVERHEAD_BYTES * len(self._slots)
-        return own + self._dense.size_bytes + self._lexical.size_bytes
+        return own + self._dense.size_bytes + self._lexical.size_bytes + 2 * self._unread_chars
 
     def add(self, record: Record, body: bytes | None = None, *, hidden: bool = False) -> None:
         """Adds a record, or replaces the one of its id."""
@@ -104,10 +111,14 @@ class TenantMemory:
         self._body_bytes += len(body)
         self._ids[slot] = record.id
         subject, purpose = self._subjects.take(record.subject), self._purposes.take(record.purpose)
-        values = (True, hidden, _LAYERS[record.layer], record.created, subject, purpose)
-        for column, value in zip(self._columns.values(), values, strict=True):
-            column[slot] = value
-        self._lexical.add(slot, record.text)
+        columns = self._columns
+        columns["live"][slot], columns["hidden"][slot] = True, hidden
+        columns["layer"][slot], columns["created"][slot] = _LAYERS[record.layer], record.created
+        columns["subject"][slot], columns["purpose"][slot] = subject, purpose
+        self._unread[slot] = record.text
+        self._unread_chars += len(record.text) + _UNREAD_CHARS
+        if self._unread_chars > MOST_UNREAD_CHARS:
+            self._read()
         if record.embedding:
             self._dense.add(slot, record.vector())
 
@@ -124,7 +135,10 @@ class TenantMemory:
             column[slot] = 0
         self._subjects.give_back(record.subject)
         self._purposes.give_back(record.purpose)
-        self._lexical.remove(slot, record.text)
+        if self._unread.pop(slot, None) is None:
+            self._lexical.remove(slot, record.text)
+        else:
+            self._unread_chars -= len(record.text) + _UNREAD_CHARS
         self._dense.remove(slot)
         heappush(self._free, slot)
         return record
@@ -162,6 +176,7 @@ class TenantMemory:
 
     def word_counts(self, query: Query) -> WordCounts:
         """What `candidates` has to know of every shard's texts."""
+        self._read()
         return self._lexical.counts(words(query.text))
 
     def candidates(self, query: Query, counts: WordCounts | None = None) -> Candidates:
@@ -182,14 +197,21 @@ class TenantMemory:
             best(((names[slot], score) for slot, score in lexical), query.depth),
         )
 
+    def _read(self) -> None:
+        """Brings the index of words up to date."""
+        self._lexical.add_all(self._unread)
+        self._unread.clear()
+        self._unread_chars = 0
+
     def _grow(self, slots: int) -> None:
         for name, column in self._columns.items():
             self._columns[name] = np.concatenate([column, np.zeros(slots, column.dtype)])
 
     def _by_words(self, query: Query, counts: WordCounts | None, allowed: Mask) -> list[tuple[int, float]]:
+        self._read()
         asked = words(query.text)
         scores = self._lexical.scores(asked, counts or self._lexical.counts(asked))
-        scores *= allowed[: len(scores)]
+        scores = scores[: len(allowed)] * allowed[: len(scores)]
         found = np.flatnonzero(scores)
         if len(found) > query.depth:
             # All that are as good as the last one stay: their ids decide, not their slots.

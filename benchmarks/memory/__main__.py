@@ -1,0 +1,84 @@
+"""`python -m benchmarks.memory`: journal, `Z5::`, privacy and one shard of memory, beside their references.
+
+python -m benchmarks.memory --data FILE.jsonl[.gz] --json OUT
+python -m benchmarks.memory --quick
+"""
+
+import os
+
+# Before numpy: everything here is measured on one core.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.memory import journal, pii, store, z5
+from benchmarks.memory.report import markdown
+from benchmarks.readme import README, ROOT, link, write_into
+
+PARTS = ("journal", "z5", "pii", "store")
+
+
+def main() -> int:
+    """Measure one part after the other, print, write what was asked for."""
+    args = _arguments()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    results: dict[str, Any] = {
+        "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        "machine": f"{platform.platform()}, one core of {os.cpu_count()}",
+    }
+    for name, measure in _measures(args).items():
+        if name in args.only:
+            print(f"{name} …", file=sys.stderr)
+            results[name] = measure()
+    _write(results, args)
+    return 0
+
+
+def _measures(args: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
+    quick = args.quick
+    return {
+        "journal": lambda: journal.measure(10_000 if quick else 1_000_000),
+        "z5": lambda: z5.measure(args.data, 1 if quick else 5),
+        "pii": lambda: pii.measure(200, 20, 1) if quick else pii.measure(),
+        "store": lambda: store.measure(1000) if quick else store.measure(100_000),
+    }
+
+
+def _write(results: dict[str, Any], args: argparse.Namespace) -> None:
+    stem = f"memory-{results['started'][:10]}.json"
+    data = args.json or (ROOT / "benchmarks" / "results" / stem if args.write_readme else None)
+    if data:
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.write_text(json.dumps(results, indent=1) + "\n")
+    text = markdown(results, link(data) if data else None)
+    print(text)
+    if args.write_readme:
+        write_into(README, "memory", text)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, help="`.jsonl[.gz]` with a `prompt` a line; none: made-up ones"
+    )
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--write-readme", action="store_true", help="also benchmarks/README.md and results/"
+    )
+    parser.add_argument("--quick", action="store_true", help="little of everything: shows that it runs")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Results of memory, journal, `Z5::` and privacy as Markdown."""
+
+from typing import Any
+
+from benchmarks.readme import table
+
+
+def markdown(results: dict[str, Any], data: str | None = None) -> str:
+    """The whole section.
+
+    Args:
+        data: Link to the JSON file.
+    """
+    told = [f"Run of {results['started'][:10]}, {results['machine']}."]
+    if data:
+        told += [f"[All figures]({data})."]
+    for name, (title, section) in _SECTIONS.items():
+        if name in results:
+            told += [f"### {title}", section(results[name])]
+    return "\n\n".join(told)
+
+
+def _journal(found: dict[str, Any]) -> str:
+    single, last = found["append_single"], found["proofs"][-1]
+    rows = [
+        [
+            f"appends, batches of {found['append']['batch']:,}, each on disk",
+            f"{found['append']['per_s']:,.0f}/s",
+            _against(found["append"]["per_s"] >= 50_000, "≥ 50,000/s"),
+        ],
+        ["appends one by one, on disk", f"{single['durable_per_s']:,.0f}/s", ""],
+        ["appends one by one, not waited for", f"{single['not_durable_per_s']:,.0f}/s", ""],
+        [
+            f"verifying {last['entries']:,} entries from the file",
+            f"{found['verify_s']:.1f} s",
+            _against(found["verify_s"] < 10, "< 10 s"),
+        ],
+        ["opening them", f"{found['open_s']:.1f} s", ""],
+        ["bytes of the file for an entry", f"{found['bytes_per_entry']:.0f}", ""],
+    ]
+    for proof in found["proofs"]:
+        rows.append(
+            [
+                f"inclusion proof among {proof['entries']:,}: made, checked",
+                f"{proof['inclusion_us']:.0f} µs, {proof['check_us']:.0f} µs",
+                f"{proof['hashes']} hashes",
+            ]
+        )
+    return table(["what", "measured", "target"], rows)
+
+
+def _z5(found: dict[str, Any]) -> str:
+    told = [f"Records: {found['data']}. Ratio: plain bytes to bytes of text (binaries counted as base64)."]
+    for group, measured in found["groups"].items():
+        rows = [
+            [
+                name,
+                f"{each['ratio_as_text']:.3f}",
+                f"{each['encode_mb_s']:.1f}",
+                f"{each['decode_mb_s']:.1f}",
+            ]
+            for name, each in measured["contenders"].items()
+        ]
+        told += [f"{group} ({measured['records']:,}):"]
+        told += [table(["codec", "ratio", "encode, MB/s", "decode, MB/s"], rows)]
+    rows = [
+        [
+            f"{each['from']}–{each['to']}" if each["to"] else f"from {each['from']}",
+            f"{each['records']:,}",
+            f"{each['smaller']:.0%}",
+        ]
+        for each in found["by_length"]
+        if each["records"]
+    ]
+    told += ["Frames with the dictionary that are shorter than the plain text:"]
+    return "\n\n".join([*told, table(["bytes", "records", "shorter"], rows)])
+
+
+def _pii(found: dict[str, Any]) -> str:
+    rows = [
+        [kind, f"{each['labels']:,}", f"{each['recall']:.4f}", f"{each['precision']:.4f}"]
+        for kind, each in found["quality"].items()
+    ]
+    speeds = ", ".join(f"{name} {speed / 1e6:.1f} MB/s" for name, speed in found["bytes_per_s"].items())
+    peer = found["peer"]
+    against = "presidio-analyzer is not installed (`benchmarks/memory/peers.sh`)."
+    if peer:
+        ours, theirs = peer["ours_bytes_per_s"] / 1e3, peer["bytes_per_s"] / 1e3
+        against = (
+            f"presidio-analyzer, same entity types and texts, same run: {ours:,.0f} kB/s against"
+            f" {theirs:,.0f} kB/s, {peer['ratio']:.1f} times as fast"
+            f" ({_against(peer['ratio'] >= 20, 'target ≥ 20')})."
+        )
+    worst = found["worst_validated"]
+    told = (
+        f"{found['documents']:,} made-up texts in French and English. Worst recall or precision of a"
+        f" validated kind: {worst:.4f} ({_against(worst >= 0.99, 'target ≥ 0.99')})."
+    )
+    kinds = table(["kind", "labels", "recall", "precision"], rows)
+    return "\n\n".join([told, kinds, f"One document of a megabyte: {speeds}.", against])
+
+
+def _store(found: dict[str, Any]) -> str:
+    ingest, search, size = found["ingest"], found["search"], found["bytes_per_record"]
+    rows = [
+        ["durable ingest, records/s", f"{ingest['shard']:,.0f}", ""],
+        ["the same and all words indexed, records/s", f"{ingest['indexed']:,.0f}", ""],
+        ["bare log, records/s", f"{ingest['wal']:,.0f}", ""],
+        ["SQLite, records/s", f"{ingest['sqlite']:,.0f}", ""],
+        ["ingest ÷ SQLite", f"{ingest['of_sqlite']:.2f}", _against(ingest["of_sqlite"] >= 0.5, "≥ 0.5")],
+        ["dense search p50, ms", f"{search['dense_ms']:.2f}", ""],
+        ["hybrid search p50, ms", f"{search['hybrid_ms']:.2f}", ""],
+        ["bare FAISS p50, ms", f"{search['faiss_ms']:.2f}", ""],
+        ["dense ÷ bare FAISS", f"{search['of_faiss']:.2f}", _against(search["of_faiss"] <= 1.5, "≤ 1.5")],
+        ["recall@10 of dense search", f"{search['recall']:.3f}", _against(search["recall"] == 1.0, "1.0")],
+        ["bytes of memory for a record, by our own count", f"{size['memory']:,.0f}", ""],
+    ]
+    told = f"{found['records']:,} records of {found['dimension']} numbers on one shard."
+    return told + "\n\n" + table(["what", "measured", "target"], rows)
+
+
+def _against(reached: bool, target: str) -> str:
+    return target if reached else f"{target} **missed**"
+
+
+_SECTIONS = {
+    "journal": ("Journal", _journal),
+    "z5": ("`Z5::`", _z5),
+    "pii": ("Personal data", _pii),
+    "store": ("One shard of memory", _store),
+}
