@@ -15,6 +15,7 @@ from pathlib import Path
 
 from zoran_ray.access.kept_connection import KeptConnection, connected
 from zoran_ray.errors import ConfigError, Unavailable
+from zoran_ray.folders import sync_folder
 
 
 class PrivateDatabase:
@@ -110,7 +111,7 @@ class PrivateDatabase:
                 db.executescript(f"BEGIN; {self._schema}; PRAGMA user_version={self._version:d}; COMMIT")
                 db.execute("PRAGMA journal_mode=WAL")
             os.link(draft, self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except FileExistsError:
             pass  # another process was first
         finally:
@@ -192,11 +193,3 @@ def _committed(db: sqlite3.Connection, begin: str) -> Iterator[None]:
 def _version(db: sqlite3.Connection) -> int:
     (found,) = db.execute("PRAGMA user_version").fetchone()
     return int(found)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from zoran_ray.errors import ConfigError
+from zoran_ray.folders import sync_folder
 
 
 def create(path: Path, content: bytes, what: str) -> None:
@@ -77,16 +78,8 @@ def _create(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(handle)
         os.link(name, path)  # whole or not at all, and never over another
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         pass  # another process was first
     finally:
         Path(name).unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zoran_ray.errors import AlreadyRunning, ConfigError, StorageFull, Unavailable
+from zoran_ray.folders import sync_folder
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -81,11 +82,7 @@ class OsDisk:
         path.unlink(missing_ok=True)
 
     def sync_names(self, folder: Path) -> None:
-        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(folder)
 
 
 class FolderLock:
