@@ -20,8 +20,9 @@ from zoran_ray.routing import (
     Outcome,
     Prompt,
 )
+from zoran_ray.routing.pacer import usd_weights
 from zoran_ray.routing.resonator import Resonator
-from zoran_ray.routing.spending import BUDGETS, usd_weights
+from zoran_ray.routing.spending import BUDGETS
 
 SIZE = 24
 ARMS = [

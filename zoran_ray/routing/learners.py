@@ -3,7 +3,6 @@
 Arms come and go by name. Knows nothing of budgets, mixes or who says what.
 """
 
-import copy
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -146,7 +145,7 @@ class Learners:
         origins = [before.get(arm.name) for arm in arms]
         for name, place in before.items():
             if place not in origins:
-                self._put_away(name, copy.deepcopy(self._learners[place].state()))
+                self._put_away(name, self._learners[place].state())
         self._learners = [
             self._back(arm) if origin is None else self._learners[origin]
             for arm, origin in zip(arms, origins, strict=True)
@@ -183,8 +182,7 @@ class Learners:
     def state(self) -> dict[str, dict[str, Any]]:
         """What each arm has learned, by name; also of those that are away."""
         return dict(self._away) | {
-            name: copy.deepcopy(learner.state())
-            for name, learner in zip(self.names, self._learners, strict=True)
+            name: learner.state() for name, learner in zip(self.names, self._learners, strict=True)
         }
 
     def restore(self, state: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:

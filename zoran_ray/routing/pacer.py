@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 
 from zoran_ray.errors import ConfigError
 from zoran_ray.routing.kernel import spending
+from zoran_ray.routing.spending import BUDGETS, UsdWeights
 
+Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 _CLOSE = 1.002
 """Ratio within which the weight is solved for."""
 _RANGE = 1e-6
 """Most of the interesting weights are near 0 when one arm costs hundreds of times another."""
+_WEIGHTS = 64
+"""Weights among which those for other budgets are found."""
 
 
 class BudgetPacer:
@@ -87,7 +91,7 @@ class BudgetPacer:
             return
         low, high = self.usd_weight / 2.0, self.usd_weight * 2.0
         if not keeps(high) or keeps(low):
-            high = _highest(quality, usd)
+            high = 2.0 * _highest(quality, usd)
             low = high * _RANGE
         while high > low * _CLOSE:
             middle = math.sqrt(low * high)
@@ -95,10 +99,27 @@ class BudgetPacer:
         self.usd_weight = high
 
 
+def usd_weights(quality: Matrix, usd: Matrix, budgets: Vector = BUDGETS) -> UsdWeights:
+    """The least weight at which mean spending keeps to each budget.
+
+    Args:
+        quality: float64[N, K], what each of N requests is expected to be worth at each arm.
+        usd: float64[N, K], what it is expected to cost.
+        budgets: float64[G], USD per request, growing.
+    """
+    weights, highest = np.zeros(1), 1.01 * _highest(quality, usd)
+    if highest > 0:
+        weights = np.append(weights, np.geomspace(highest * _RANGE, highest, _WEIGHTS - 1))
+    spend = np.array([spending(quality, usd, weight) for weight in weights])
+    # Spending falls as the weight grows; a budget below the least spending gets the highest weight.
+    first = np.searchsorted(-spend, -budgets, side="left")
+    return UsdWeights(budgets, weights[np.minimum(first, weights.size - 1)])
+
+
 def _highest(quality: Matrix, usd: Matrix) -> float:
-    """A weight at which every request goes to its cheapest arm."""
+    """The weight above which every request goes to its cheapest arm."""
     cheapest = usd.argmin(axis=1)[:, None]
     dearer = usd - np.take_along_axis(usd, cheapest, axis=1)
     gain = quality - np.take_along_axis(quality, cheapest, axis=1)
     worth = gain[dearer > 0] / dearer[dearer > 0]
-    return 2.0 * max(float(worth.max(initial=0.0)), 0.0)
+    return float(worth.max(initial=0.0))

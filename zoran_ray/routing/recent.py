@@ -37,11 +37,15 @@ class Recent:
 
     def add(self, x: Vector, tokens: float, weights: Matrix) -> None:
         """One more; the oldest gives way."""
+        place = self._put(x, tokens)
+        np.dot(weights.reshape(-1, x.size), x, out=self._flat[place])
+
+    def _put(self, x: Vector, tokens: float) -> int:
         place = self._added % _MOST
         self._x[place] = x
         self._tokens[place] = tokens
-        np.dot(weights.reshape(-1, x.size), x, out=self._flat[place])
         self._added += 1
+        return place
 
     def revalue(self, weights: Matrix) -> None:
         """Other arms, or another state of them: estimate all prompts anew."""
@@ -73,9 +77,9 @@ class Recent:
         """What a checkpoint keeps."""
         return {"x": self._x[: len(self)].copy(), "tokens": self._tokens[: len(self)].copy()}
 
-    def restore(self, state: Mapping[str, Any], weights: Matrix) -> None:
-        """Go on from `state`; vectors of another size or that are not finite are left out."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`, then `revalue`; vectors of another size or not finite are left out."""
         for x, tokens in zip(state["x"], state["tokens"], strict=True):
             right = x.shape == self._x.shape[1:] and np.isfinite(x).all()
             if right and np.isfinite(tokens) and tokens >= 0:
-                self.add(x, float(tokens), weights)
+                self._put(x, float(tokens))

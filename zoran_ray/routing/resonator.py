@@ -1,7 +1,8 @@
 """The PolyResonator: learners of all arms, the price of a dollar, the mixer and the guard over them.
 
 The one place that learns. It takes outcomes in and gives snapshots out; who carries either is not its
-business. Deterministic: the same seed and outcomes give the same snapshots.
+business. Deterministic: the same seed and outcomes give the same snapshots. Long, because learning, the
+guard's way back and the checkpoint are about the same parts and must agree on all of them.
 """
 
 import math
@@ -18,11 +19,10 @@ from zoran_ray.routing.feedback import QUALITY, TOKENS, Arm, Feedback, Outcome
 from zoran_ray.routing.guard import Guard, GuardSettings, Stability, Verdict
 from zoran_ray.routing.learners import Learners
 from zoran_ray.routing.mixer import AGENTS, Mixer
-from zoran_ray.routing.pacer import BudgetPacer
+from zoran_ray.routing.pacer import BudgetPacer, usd_weights
 from zoran_ray.routing.recent import Recent
 from zoran_ray.routing.snapshot import ROLLED_BACK, Snapshot
 from zoran_ray.routing.sources import OPERATOR, Sources
-from zoran_ray.routing.spending import usd_weights
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -361,7 +361,7 @@ class Resonator:
         self._mixer = mixer
         self._agents.restore(state["agents"])
         self._sources.restore(state["sources"])
-        self._recent.restore(state["recent"], self._learners.weights)
+        self._recent.restore(state["recent"])
         self._guard.rollbacks = int(state["rollbacks"])
         self.requests, self.spent_usd = int(state["requests"]), spent_usd
         self._renew_pacer(self._pacer.budget_usd, bank_usd)
