@@ -9,12 +9,11 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Protocol
 
 import orjson
 
-from serve_apps.gateway.account import Account
 from serve_apps.gateway.arms import Arms
+from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.outgoing import Outgoing
 from zoran_ray.engines.protocol import EngineReply, EngineRequest
 from zoran_ray.engines.retry import DEFAULT_POLICY, RetryPolicy, Tries
@@ -26,25 +25,6 @@ DEADLINE_MARGIN_S = 0.1
 not be held against it."""
 
 _rng = random.Random()
-
-
-class Exchange(Protocol):
-    """What the relay needs of a request on its way through the gateway.
-
-    Attributes:
-        deadline: When it must be over, in seconds of `time.monotonic`.
-    """
-
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def body(self) -> RequestBody: ...
-    @property
-    def deadline(self) -> float: ...
-    @property
-    def outgoing(self) -> Outgoing: ...
-    @property
-    def account(self) -> Account: ...
 
 
 async def relay(arms: Arms, name: str, exchange: Exchange) -> None:
