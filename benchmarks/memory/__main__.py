@@ -10,7 +10,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import json
 import platform
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from typing import Any
 
 from benchmarks.memory import journal, pii, store, z5
 from benchmarks.memory.report import markdown
-from benchmarks.readme import README, ROOT, link, write_into
+from benchmarks.readme import README, link, save, write_into
 
 PARTS = ("journal", "z5", "pii", "store")
 
@@ -53,11 +52,7 @@ def _measures(args: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]
 
 
 def _write(results: dict[str, Any], args: argparse.Namespace) -> None:
-    stem = f"memory-{results['started'][:10]}.json"
-    data = args.json or (ROOT / "benchmarks" / "results" / stem if args.write_readme else None)
-    if data:
-        data.parent.mkdir(parents=True, exist_ok=True)
-        data.write_text(json.dumps(results, indent=1) + "\n")
+    data = save("memory", results, args.json, publish=args.write_readme)
     text = markdown(results, link(data) if data else None)
     print(text)
     if args.write_readme:

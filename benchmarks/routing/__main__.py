@@ -10,7 +10,6 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
-import json
 import platform
 import sys
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.readme import README, ROOT, link, write_into
+from benchmarks.readme import README, link, save, write_into
 from benchmarks.routing import gateway
 from benchmarks.routing.at_budget import measure
 from benchmarks.routing.data import BadData, Record, load
@@ -84,13 +83,9 @@ def _measured(
 
 
 def _write(results: dict[str, Any], args: argparse.Namespace) -> None:
-    folder = ROOT / "benchmarks" / "results"
-    stem = f"routing-{results['started'][:10]}"
-    data = args.json or (folder / f"{stem}.json" if args.write_readme else None)
+    data = save("routing", results, args.json, publish=args.write_readme)
     picture = data.with_suffix(".png") if data else None
-    if data and picture:
-        data.parent.mkdir(parents=True, exist_ok=True)
-        data.write_text(json.dumps(results, indent=1) + "\n")
+    if picture:
         draw(results, picture)
     text = markdown(results, link(data) if data else None, link(picture) if picture else None)
     print(text)

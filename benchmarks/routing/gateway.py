@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.readme import table
 from benchmarks.serving.contender import Endpoint, Workplace
 from benchmarks.serving.http1 import Connection, request_bytes
 from benchmarks.serving.stack import noop, zoran
@@ -105,25 +106,19 @@ def _summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 def markdown(results: dict[str, Any]) -> str:
     """The table."""
+    shares = ("p50", "p95", "p99")
+    rows = []
+    for kind, label in (("named_ms", "named"), ("auto_ms", "`zoran/auto`")):
+        found = [statistics.median(each[kind][share] for each in results["rounds"]) for share in shares]
+        rows.append([label, *(f"{value:.2f}" for value in found)])
+    low, high = results["added_p50_range_ms"]
     told = [
         f"{results['arms']} arms, {len(results['rounds'])} rounds of {results['requests']} requests of each"
         " kind, one connection.",
-        "",
-        "| | p50, ms | p95, ms | p99, ms |",
-        "|---|---|---|---|",
-    ]
-    for kind, label in (("named_ms", "named"), ("auto_ms", "`zoran/auto`")):
-        cells = [
-            f"{statistics.median(each[kind][share] for each in results['rounds']):.2f}"
-            for share in ("p50", "p95", "p99")
-        ]
-        told.append(f"| {label} | " + " | ".join(cells) + " |")
-    low, high = results["added_p50_range_ms"]
-    told += [
-        "",
+        table(["", *(f"{share}, ms" for share in shares)], rows),
         f"Added p50: {results['added_p50_ms']:.2f} ms ({low:.2f} to {high:.2f}); target at most 0.5.",
     ]
-    return "\n".join(told)
+    return "\n\n".join(told)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.readme import table
 from benchmarks.serving import engines, gateways
 from benchmarks.serving.figures import (
     Figure,
@@ -34,28 +35,21 @@ def markdown(results: Results, data: str, plot: str) -> str:
         f"[Every single measurement]({data}).",
         f"![tokens and requests per second]({plot})",
         "### Targets",
-        _table(["#", "what", "target", "measured", ""], _targets(results)),
+        table(["#", "what", "target", "measured", ""], _targets(results)),
         "### Streams of 64 tokens from the engine",
-        _table(*_engines(results)),
+        table(*_engines(results)),
         "### On a no-op back end",
-        _table(*_noop(results, "json")),
-        _table(*_noop(results, "stream")),
+        table(*_noop(results, "json")),
+        table(*_noop(results, "stream")),
         "### Memory of a connection",
-        _table(
+        table(
             ["state", "connections", "gateway, bytes each", "HAProxy, bytes each"], _connections(results)
         ),
         "### Start",
-        _table(["contender", "first token, s", "processes", "RSS, MiB"], _starts(results)),
+        table(["contender", "first token, s", "processes", "RSS, MiB"], _starts(results)),
         *_notes(results),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    body = ["| " + " | ".join(row) + " |" for row in rows]
-    if not body:
-        return "Not measured."
-    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *body])
 
 
 def _targets(results: Results) -> Iterator[Sequence[str]]:
