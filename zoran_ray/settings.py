@@ -171,6 +171,28 @@ class RoutingSettings(Frozen):
         return self
 
 
+class MemorySettings(Frozen):
+    """Where the memory is kept, and what makes its vectors."""
+
+    shards: int = Field(default=1, ge=1, le=64)
+    """Shards that hold the records, each a process of its own; spread over the cluster's nodes."""
+    replicas: int = Field(default=2, ge=1, le=3)
+    """Shards on different nodes that hold the same record; fewer where there are fewer nodes or shards."""
+    embedder: str = Field(default="hashed", min_length=1, max_length=256)
+    """`hashed` (n-grams, not semantic), or the name of an embedding model that is served here."""
+    dimension: int = Field(default=384, ge=8, le=8192)
+    """Numbers in a vector of the embedder."""
+    fsync: Literal["always", "interval", "never"] = "always"
+    """When a write waits for the disk. All survive a crash of the process, only `always` one of the
+    machine."""
+    fsync_interval_s: float = Field(default=0.1, gt=0, le=60)
+    """For `interval`: seconds of writes that a crash of the machine may cost."""
+    shard_records: int = Field(default=1_000_000, ge=1, le=100_000_000)
+    """Most records of one shard."""
+    shard_memory_bytes: int = Field(default=8 * 1024**3, ge=16 * 1024**2)
+    """Most memory of one shard, about."""
+
+
 class Settings(Frozen):
     """Everything `zoran serve` needs to know."""
 
@@ -180,13 +202,16 @@ class Settings(Frozen):
     cluster: ClusterSettings = ClusterSettings()
     budget: BudgetSettings = BudgetSettings()
     routing: RoutingSettings = RoutingSettings()
+    memory: MemorySettings = MemorySettings()
     log: LogSettings = LogSettings()
+    memory_file: Path | None = None
+    """YAML with the rules of the memory; unset: those of `configs/memory.yaml`."""
     models_file: Path | None = None
     """YAML with a list `models`; unset: the embedded model."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`); unset: nowhere."""
 
-    @field_validator("state_dir", "models_file")
+    @field_validator("state_dir", "models_file", "memory_file")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None

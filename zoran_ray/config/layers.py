@@ -17,7 +17,7 @@ from zoran_ray.settings import Settings
 PREFIX = "ZORAN_"
 NOT_SETTINGS = re.compile(r"ZORAN_(API_KEY|BASE_URL|HAPROXY_.+)")
 """Variables of the chat client, and of our own processes among themselves."""
-PATH_FIELDS = ("state_dir", "models_file")
+PATH_FIELDS = ("state_dir", "models_file", "memory_file")
 
 _SERVICE_LINK = re.compile(
     r"ZORAN_((?!.*__).*_)?(SERVICE_HOST=.*|SERVICE_PORT.*|PORT_\d+_(TCP|UDP).*|PORT=[a-z]+://.*)"
