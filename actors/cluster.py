@@ -6,8 +6,9 @@ from typing import Any
 
 import psutil
 
-from actors.names import ACCESS, NAMESPACE, REGISTRY, RESONATOR
+from actors.names import ACCESS, JOURNAL, MEMORY, NAMESPACE, REGISTRY, RESONATOR
 from zoran_ray.access import Budget
+from zoran_ray.memory.rules import rules_of
 from zoran_ray.settings import Settings
 
 _LEAST_LOGICAL_CPUS = 4
@@ -50,6 +51,8 @@ def start_control_plane(settings: Settings) -> None:
     import ray
 
     from actors.access import AccessAuthority
+    from actors.journal import JournalWriter
+    from actors.memory import MemoryDirector
     from actors.registry import ReplicaRegistry
     from actors.resonator import ResonatorActor
 
@@ -67,16 +70,20 @@ def start_control_plane(settings: Settings) -> None:
     authority = ray.remote(AccessAuthority).options(**options(ACCESS))
     budget = Budget.of_usd(settings.budget.usd_per_day, settings.budget.usd_per_request)
     access = authority.remote(settings.state_dir / "keys.sqlite", budget)
+    journal = ray.remote(JournalWriter).options(**options(JOURNAL)).remote(settings.state_dir)
     router = ray.remote(ResonatorActor).options(**options(RESONATOR))
-    resonator = router.remote(settings.state_dir, settings.routing)
-    _kept.extend((registry, access, resonator))
+    resonator = router.remote(settings.state_dir, settings.routing, journal=settings.journal)
+    director = ray.remote(MemoryDirector).options(**options(MEMORY))
+    memory = director.remote(settings.state_dir, settings.memory, rules_of(settings.memory_file))
+    memory.resume.remote()
+    _kept.extend((registry, access, resonator, journal, memory))
 
 
 def await_control_plane() -> None:
     """Return once every named actor that a request may need answers; routing can wait a moment."""
     import ray
 
-    registry, access, _ = _kept
+    registry, access, *_ = _kept
     ray.get([registry.fleet.remote(), access.keys.remote()], timeout=_START_S)
 
 

@@ -10,6 +10,8 @@ NAMESPACE = "zoran"
 REGISTRY = "registry"
 ACCESS = "access"
 RESONATOR = "resonator"
+JOURNAL = "journal"
+MEMORY = "memory"
 
 _CALL_S = 5.0
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from actors.decisions import decision, rollback
 from actors.names import call_registry
+from actors.set_aside import is_spoiled, set_aside
+from actors.told import Tell, Telling, tell
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.errors import ConfigError, Overloaded, UnknownRequest, ZoranError
 from zoran_ray.messages import CatalogueSnapshot
@@ -25,7 +27,7 @@ from zoran_ray.routing import Snapshot
 from zoran_ray.routing.journal import SCHEMA, Mark, RoutingJournal
 from zoran_ray.routing.live import LiveResonator, RolledBack, packed
 from zoran_ray.routing.reports import Answered, Scored
-from zoran_ray.settings import RoutingSettings
+from zoran_ray.settings import JournalSettings, RoutingSettings
 
 log = logging.getLogger("zoran.routing")
 
@@ -70,6 +72,8 @@ class ResonatorActor:
         settings: Budget, exploration, guard.
         catalogue: How to follow the catalogue.
         now: Unix time in seconds.
+        journal: What the deployment's journal is told of.
+        tell: Tells it. Nobody waits for that: decisions that it does not take in time are left out of it.
     """
 
     def __init__(
@@ -78,8 +82,12 @@ class ResonatorActor:
         settings: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
         catalogue: Catalogue = watch_catalogue,
         now: Callable[[], float] = time.time,
+        journal: JournalSettings = JournalSettings(),  # noqa: B008 - frozen
+        tell: Tell = tell,
     ) -> None:
-        self.hooks: list[Callable[[RolledBack], None]] = []
+        self._told = Telling(tell)
+        self._tells_decisions = journal.routing
+        self.hooks: list[Callable[[RolledBack], None]] = [lambda back: self._told.put([rollback(back)])]
         self._path = state_dir / JOURNAL_FILE
         self._live = LiveResonator(settings, secrets.token_hex(4), self._announce)
         self._watch_catalogue = catalogue
@@ -120,7 +128,9 @@ class ResonatorActor:
             raise Overloaded(f"At most {_MOST_BATCH} reports at once.", retry_after_s=PUBLISH_S)
         await self._start()
         if answered := [report for report in batch if isinstance(report, Answered)]:
-            await self._on_disk(partial(self._journal.record, answered))
+            fresh = await self._on_disk(partial(self._journal.record, answered))
+            if self._tells_decisions:
+                self._told.put(decision(logged.answered) for logged in fresh)
             self._tell_recorded()
         if scored := [report for report in batch if isinstance(report, Scored)]:
             # One whose request nobody knows says nothing, and there is nobody to tell.
@@ -156,8 +166,8 @@ class ResonatorActor:
     async def state(self) -> dict[str, Any]:
         """What has been learned, as plain values."""
         await self._start()
-        told = self._live.state()
         newest = await self._on_disk(self._journal.newest)
+        told = self._live.state()
         told["behind"] = max(0, newest.answered - self._live.mark.answered)
         return told
 
@@ -189,7 +199,7 @@ class ResonatorActor:
         """Returns once the checkpoint is read; the rest goes on by itself."""
         if self._resumed is None:
             self._resumed = asyncio.create_task(self._resume())
-            loops = (self._follow_catalogue, self._learn, self._publish, self._keep)
+            loops = (self._follow_catalogue, self._learn, self._publish, self._keep, self._told.run)
             self._tasks = [asyncio.create_task(self._ever(loop)) for loop in loops]
         await asyncio.shield(self._resumed)
 
@@ -216,14 +226,11 @@ class ResonatorActor:
         try:
             self._journal.check()
         except ConfigError as error:
-            if not _is_spoiled(error):
+            if not is_spoiled(error):
                 raise
-            aside = self._path.with_name(f"{JOURNAL_FILE}.damaged-{secrets.token_hex(4)}")
-            log.warning("routing begins anew, its journal is set aside as %s: %s", aside.name, error)
             self._journal.close()
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(OSError):
-                    self._path.with_name(f"{JOURNAL_FILE}{suffix}").rename(f"{aside}{suffix}")
+            aside = set_aside(self._path)
+            log.warning("routing begins anew, its journal is set aside as %s: %s", aside.name, error)
         return self._journal.latest()
 
     def _database(self) -> PrivateDatabase:
@@ -336,11 +343,3 @@ class ResonatorActor:
         )
         for hook in self.hooks:
             hook(rolled_back)
-
-
-def _is_spoiled(error: ConfigError) -> bool:
-    """Whether it is the file that is wrong, not the disk, its space or its permissions."""
-    cause = error.__cause__
-    if isinstance(cause, sqlite3.OperationalError):
-        return cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR  # such as: no such table
-    return not isinstance(cause, OSError)

@@ -30,6 +30,7 @@
     ├── Unavailable                503, retry later
     │   ├── Overloaded             a bounded queue is full
     │   ├── StorageFull            the disk, or the room a part of the memory was given, is full
+    │   ├── ShardBehind            a shard of the memory does not know yet what others wrote
     │   ├── NoReplica              the model has no replica that takes requests
     │   └── DeadlineExceeded       504
     ├── EngineError                the back end's fault
@@ -222,6 +223,10 @@ class Overloaded(Unavailable):
 
 class StorageFull(Unavailable):
     code = "storage_full"
+
+
+class ShardBehind(Unavailable):
+    code = "shard_behind"
 
 
 class NoReplica(Unavailable):

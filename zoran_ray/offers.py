@@ -106,7 +106,7 @@ class ArmSpec(Offer):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
-        return None if value is None else _address(value)
+        return None if value is None else address(value)
 
     # None of these messages may begin with "expected" or quote the value: it may be a key.
     @field_validator("api_key_env")
@@ -166,7 +166,7 @@ class ArmSpec(Offer):
         return self.api_key_env or usual
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
     """`text` without a slash at its end, if it is an address without secrets in it."""
     try:
         parts = urlsplit(text)

@@ -36,6 +36,7 @@ from zoran_ray.engines.vllm.args import argv
 from zoran_ray.engines.vllm.build import installed_build, require_build
 from zoran_ray.errors import ConfigError, ZoranError
 from zoran_ray.houses import require_own_houses
+from zoran_ray.privacy import prepare_privacy
 from zoran_ray.processes import descendants, end, process_row, require_free, role
 from zoran_ray.settings import ModelsFile, ModelSpec
 
@@ -100,6 +101,7 @@ class Server:
                 "load": self._load,
                 "unload": self._unload,
                 "replicas": self._replicas,
+                "memory_reindex": self._memory_reindex,
                 "stop": self._end,
             },
         )
@@ -155,6 +157,7 @@ class Server:
                 "or serve on 127.0.0.1.",
                 param="server.host",
             )
+        prepare_privacy(self._settings.privacy, self._state_dir)
         require_free(server.host, server.port)
 
     def _clean_up_after_a_killed_server(self) -> None:
@@ -265,6 +268,13 @@ class Server:
     async def _replicas(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         """Addresses and secrets of the replicas; the control socket is the owner's alone."""
         return {"replicas": [asdict(replica) for replica in await self._running().replicas()]}
+
+    async def _memory_reindex(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """Make all vectors of the memory anew; goes on where whoever asked has left."""
+        self._running()
+        from actors.memory_reindex import reindex_memory
+
+        return await reindex_memory(self._settings.memory, progress, again=args.get("again") is True)
 
     async def _end(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         self._stop.set()

@@ -6,13 +6,14 @@ Nothing below a composition root reads the environment; it is given one of these
 from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from zoran_ray.offers import ArmSpec as ArmSpec
-from zoran_ray.offers import Capability, Offer, Use
+from zoran_ray.offers import Capability, Offer, Use, address
 from zoran_ray.offers import Frozen as Frozen
 
 Scalar = str | int | float | bool | None
@@ -174,12 +175,13 @@ class RoutingSettings(Frozen):
 class MemorySettings(Frozen):
     """Where the memory is kept, and what makes its vectors."""
 
-    shards: int = Field(default=1, ge=1, le=64)
-    """Shards that hold the records, each a process of its own; spread over the cluster's nodes."""
+    shards: int | None = Field(default=None, ge=1, le=64)
+    """Shards that hold the records, each a process of its own, spread over the cluster's nodes. Unset: one
+    for each node."""
     replicas: int = Field(default=2, ge=1, le=3)
     """Shards on different nodes that hold the same record; fewer where there are fewer nodes or shards."""
-    embedder: str = Field(default="hashed", min_length=1, max_length=256)
-    """`hashed` (n-grams, not semantic), or the name of an embedding model that is served here."""
+    embedder: str = Field(default="hashed", min_length=1, max_length=128)
+    """`hashed` (n-grams, not semantic), or an embedding model: `local/<name>` or `<provider>/<name>`."""
     dimension: int = Field(default=384, ge=8, le=8192)
     """Numbers in a vector of the embedder."""
     fsync: Literal["always", "interval", "never"] = "always"
@@ -191,6 +193,113 @@ class MemorySettings(Frozen):
     """Most records of one shard."""
     shard_memory_bytes: int = Field(default=8 * 1024**3, ge=16 * 1024**2)
     """Most memory of one shard, about."""
+    qdrant_url: str | None = None
+    """A running Qdrant that finds the nearest vectors (extra `[qdrant]`); unset: they are found here."""
+    qdrant_api_key_file: Path | None = None
+    """File that holds Qdrant's API key."""
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else address(value)
+
+    @field_validator("qdrant_api_key_file")
+    @classmethod
+    def _names_a_file(cls, value: Path | None) -> Path | None:
+        if value is None or (found := value.expanduser()).is_absolute():
+            return value and found
+        # Without the value: it may be the key.
+        raise ValueError("this is not the whole path of a file, such as /run/secrets/qdrant")
+
+    @model_validator(mode="after")
+    def _keeps_the_key(self) -> "MemorySettings":
+        parts = urlsplit(self.qdrant_url or "")
+        near = parts.hostname in (None, "localhost", "::1") or str(parts.hostname).startswith("127.")
+        if self.qdrant_api_key_file and parts.scheme == "http" and not near:
+            raise ValueError("qdrant_api_key_file needs an https address: http shows the key on the way")
+        return self
+
+
+PiiKind = Literal[
+    "PRIVATE_KEY",
+    "URL_CREDENTIALS",
+    "API_KEY",
+    "EMAIL",
+    "IBAN",
+    "FR_NIR",
+    "FR_SIRET",
+    "CARD",
+    "US_SSN",
+    "FR_SIREN",
+    "PHONE",
+    "IP",
+]
+"""What is found without a plug-in. Of two spans of the same length the earlier kind here wins: it is the
+one whose check lets less through."""
+
+PrivacyMode = Literal["off", "remote", "always", "reject"]
+
+
+class PrivacyProfile(Frozen):
+    """When texts are masked, and what is looked for."""
+
+    mode: PrivacyMode = "remote"
+    """`off`; `remote`: mask what goes to another's server; `always`: mask for local models too; `reject`:
+    refuse a request in which something is found."""
+    kinds: tuple[PiiKind, ...] = get_args(PiiKind)
+    """What is looked for besides what plug-ins find."""
+    phone_regions: tuple[str, ...] = Field(default=("FR", "US", "GB"), max_length=32)
+    """Whose national phone numbers are recognised; those with a `+` all are."""
+
+
+class PrivacySettings(Frozen):
+    """Which profile holds for whom, and how long masked values are kept."""
+
+    profiles: dict[str, PrivacyProfile] = Field(default={}, max_length=256, validate_default=True)
+    """By name; one called `default` is there even if it is not named."""
+    profile: str = "default"
+    """Name of the profile that holds unless `tenants` says otherwise."""
+    tenants: dict[str, str] = Field(default={}, max_length=100_000)
+    """Names of the profiles that hold for tenants."""
+    plugins: tuple[str, ...] = Field(default=(), max_length=16)
+    """What finds names, addresses and the like: classes as `module:Class`, made without arguments."""
+    vault_ttl_s: float = Field(default=30 * 86400.0, gt=0, le=10 * 365 * 86400, allow_inf_nan=False)
+    """How long a masked value can be put back after it was last seen, in seconds."""
+    vault_values_per_tenant: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Values kept for one tenant; beyond, those that expire first go."""
+
+    @field_validator("profiles")
+    @classmethod
+    def _with_default(cls, value: dict[str, PrivacyProfile]) -> dict[str, PrivacyProfile]:
+        return {"default": PrivacyProfile(), **value}
+
+    @model_validator(mode="after")
+    def _known(self, info: ValidationInfo) -> "PrivacySettings":
+        # One source of several may name what another one defines.
+        if not (info.context or {}).get("partial"):
+            faults = [*self._unknown(self.profile, "profile")]
+            faults += [
+                f for tenant, name in self.tenants.items() for f in self._unknown(name, "tenants", tenant)
+            ]
+            if faults:
+                raise ValidationError.from_exception_data("PrivacySettings", faults)
+        return self
+
+    def _unknown(self, name: str, *place: str) -> Iterator[InitErrorDetails]:
+        if name not in self.profiles:
+            known = ", ".join(sorted(self.profiles))
+            yield _fault(f"there is no profile '{name[:64]}'; there are {known}", *place)
+
+    def profile_of(self, tenant: str) -> str:
+        """Name of the profile that holds for a tenant; "" is everybody who has none."""
+        return self.tenants.get(tenant, self.profile)
+
+
+class JournalSettings(Frozen):
+    """What is written into the journal besides what must be: memory, consent, the guard's rollbacks."""
+
+    routing: bool = True
+    """Each answer that `zoran/auto` routed: the model, the task, tokens, cost, time; never text."""
 
 
 class Settings(Frozen):
@@ -203,6 +312,8 @@ class Settings(Frozen):
     budget: BudgetSettings = BudgetSettings()
     routing: RoutingSettings = RoutingSettings()
     memory: MemorySettings = MemorySettings()
+    privacy: PrivacySettings = PrivacySettings()
+    journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
     memory_file: Path | None = None
     """YAML with the rules of the memory; unset: those of `configs/memory.yaml`."""

@@ -119,6 +119,75 @@ def _store(found: dict[str, Any]) -> str:
     return told + "\n\n" + table(["what", "measured", "target"], rows)
 
 
+def _rest(found: dict[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            f"{found[f'{key}_bytes']:.0f}",
+            f"{found[f'{key}_us']:.1f}",
+            f"{found[f'read_{key}_us']:.1f}",
+        ]
+        for name, key in (("plain text", "plain"), ("`Z5::` where it is shorter", "framed"))
+    ]
+    told = (
+        f"{found['records']:,} records without vectors, texts of {found['text_bytes']:.0f} bytes;"
+        f" {found['framed']:.0%} have a frame. A compaction takes {found['compact_us']:.0f} µs a record,"
+        f" opening the shard after it {found['open_us']:.0f} µs."
+    )
+    return told + "\n\n" + table(["a record in a snapshot", "bytes", "made, µs", "read, µs"], rows)
+
+
+def _million(found: dict[str, Any]) -> str:
+    rows = []
+    for name in ("clustered", "random"):
+        each = found[name]
+        for what, asked in (("", each["all"]), (", one subject in 100", each["one_subject"])):
+            enough = _against(asked["recall"] >= 0.95, "≥ 0.95")
+            quick = _against(asked["p50_ms"] < 10, "< 10 ms")
+            rows.append([f"{name}{what}: recall@10", f"{asked['recall']:.3f}", enough])
+            speeds = f"{asked['p50_ms']:.1f} ms, {asked['p99_ms']:.1f} ms"
+            rows.append([f"{name}{what}: p50, p99", speeds, quick])
+        rows += [
+            [f"{name}: bare flat FAISS p50", f"{each['bare_ms']:.1f} ms", ""],
+            [f"{name}: a write, a record; slowest of {found['batch']:,}", _write(each), ""],
+            [f"{name}: bytes of memory for a record", f"{each['bytes_per_record']:,.0f}", ""],
+        ]
+    told = (
+        f"{found['records']:,} records of {found['dimension']} numbers on one shard, one question at a"
+        " time; what the vectors are: [million.py](memory/million.py)."
+    )
+    return told + "\n\n" + table(["what", "measured", "target"], rows)
+
+
+def _write(each: dict[str, float]) -> str:
+    return f"{each['write_us']:.0f} µs; {each['slowest_write_s'] * 1000:,.0f} ms"
+
+
+def _kills(found: dict[str, Any]) -> str:
+    acts = {kind: count for kind, count in found["acknowledged"].items() if kind != "all"}
+    rows = [
+        ["kills, of them in the middle of an operation", f"{found['kills']}, {found['within']}", ""],
+        [
+            f"acknowledged operations ({', '.join(f'{kind} {count:,}' for kind, count in acts.items())})",
+            f"{found['acknowledged']['all']:,}",
+            "",
+        ],
+        ["acknowledged records that were lost", f"{found['lost']}", _against(not found["lost"], "0")],
+        ["records and operations there by half", f"{found['half']}", _against(not found["half"], "0")],
+        [
+            "forgotten records that came back",
+            f"{found['resurrected']}",
+            _against(not found["resurrected"], "0"),
+        ],
+        [
+            f"opening it again ({found['records']:,} records at the end), ms",
+            f"{found['reopen_ms']:.0f}",
+            "",
+        ],
+    ]
+    return table(["what", "measured", "target"], rows)
+
+
 def _against(reached: bool, target: str) -> str:
     return target if reached else f"{target} **missed**"
 
@@ -126,6 +195,9 @@ def _against(reached: bool, target: str) -> str:
 _SECTIONS = {
     "journal": ("Journal", _journal),
     "z5": ("`Z5::`", _z5),
+    "rest": ("`Z5::` in snapshots", _rest),
     "pii": ("Personal data", _pii),
     "store": ("One shard of memory", _store),
+    "million": ("A million records", _million),
+    "kills": ("A shard that is killed", _kills),
 }

@@ -58,16 +58,16 @@ def measure(
         its `log`, and of `embedding` and `text` alone.
     """
     rng = np.random.default_rng(7)
-    vectors = _unit(rng.standard_normal((records, dimension), dtype=np.float32))
-    texts = _texts(rng, records + QUERIES)
-    made = [_record(number, texts[number], vectors[number]) for number in range(records)]
+    vectors = unit(rng.standard_normal((records, dimension), dtype=np.float32))
+    said = texts(rng, records + QUERIES)
+    made = [_record(number, said[number], vectors[number]) for number in range(records)]
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         rules = read_rules(_RULES)
         shard = MemoryShard(Path(scratch) / "shard", EmbedderId("random", dimension), rules)
         ingest = _ingest(Path(scratch), shard, made, rounds)
         stats = shard.stats()
-        queries = _unit(rng.standard_normal((QUERIES, dimension), dtype=np.float32))
-        search = _search(shard, vectors, queries, texts[records:])
+        queries = unit(rng.standard_normal((QUERIES, dimension), dtype=np.float32))
+        search = _search(shard, vectors, queries, said[records:])
         shard.close()
     return {
         "records": records,
@@ -79,7 +79,7 @@ def measure(
             "memory": stats.memory_bytes / records,
             "log": stats.log_bytes / records,
             "embedding": 4 * dimension,
-            "text": sum(len(text) for text in texts[:records]) / records,
+            "text": sum(len(text) for text in said[:records]) / records,
         },
     }
 
@@ -163,12 +163,13 @@ def _ms(work: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _unit(vectors: Matrix) -> Matrix:
-    unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+def unit(vectors: Matrix) -> Matrix:
+    """The same directions with length 1."""
+    made: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return made
 
 
-def _texts(rng: np.random.Generator, count: int) -> list[str]:
+def texts(rng: np.random.Generator, count: int) -> list[str]:
     """Texts of about `TEXT_CHARS` characters of made-up words."""
     syllables = [a + b for a in "bdfgklmnprstv" for b in "aeiou"]
     lengths = rng.integers(1, 5, WORDS)

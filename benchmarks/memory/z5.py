@@ -55,7 +55,7 @@ def measure(data: Path | None = None, rounds: int = 5) -> dict[str, Any]:
         record). `by_length`: `ratio_as_text` and `smaller`
         of frames with the dictionary, of records `from` a number of bytes `to` below another.
     """
-    records = [each for each in _records(data) if each]
+    records = [each for each in records_of(data) if each]
     short = [each for each in records if len(each) <= SHORT]
     joined = b"\n\n".join(records)
     long = [joined[at : at + PIECE] for at in range(0, len(joined), PIECE)]
@@ -73,7 +73,8 @@ def measure(data: Path | None = None, rounds: int = 5) -> dict[str, Any]:
     }
 
 
-def _records(data: Path | None) -> list[bytes]:
+def records_of(data: Path | None) -> list[bytes]:
+    """Texts of a file, or made-up ones where there is none."""
     if data is None:
         return list(conversations(2000, seed=OTHER_SEED))
     opened = gzip.open if data.suffix == ".gz" else open

@@ -18,12 +18,18 @@ from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.doubt import Doubt
+from serve_apps.gateway.embedding import TextEmbedder, memory_key
+from serve_apps.gateway.embedding_models import NamedModel
 from serve_apps.gateway.exposition import Exposition
 from serve_apps.gateway.handle import Gateway
 from serve_apps.gateway.incoming import Receive, Scope, Send
+from serve_apps.gateway.journal_pages import add_journal_pages
 from serve_apps.gateway.lessons import Lessons
 from serve_apps.gateway.local_relay import LocalRelay
 from serve_apps.gateway.pages import pages
+from serve_apps.gateway.privacy_desk import PrivacyDesk
+from serve_apps.gateway.privacy_pages import add_privacy_pages
+from serve_apps.gateway.privacy_vault import NodeVault
 from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
@@ -37,7 +43,9 @@ from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.vllm.pinning import pin, plan_cores
 from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.listening import accept_in_groups
+from zoran_ray.memory.embedder import chosen
 from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, KeySnapshot, ModelInfo
+from zoran_ray.privacy import Profiles, vault_folder
 from zoran_ray.routing import Snapshot
 from zoran_ray.routing.reports import Answered, Scored
 from zoran_ray.settings import Settings
@@ -82,10 +90,26 @@ class GatewayReplica:
         self._prometheus = CollectorRegistry()
         self._metrics = GatewayMetrics(self._prometheus)
         self._waiting = WaitingRoom(self._fleet, _wake, self._metrics)
+        self._vault = NodeVault(settings.privacy, vault_folder(settings.state_dir))
+        self._privacy = PrivacyDesk(Profiles(settings.privacy), self._vault, self._metrics)
+        self._embedder = TextEmbedder(
+            settings.memory,
+            NamedModel(
+                chosen(settings.memory).id,
+                fleet=self._fleet,
+                upstream=self._upstream,
+                waiting=self._waiting,
+                arms=self._arms,
+                spending=self._spending,
+                mask=self._privacy.shown_for_good,
+            ),
+        )
         self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
         exposition = Exposition(self._id, self._fleet, lambda: generate_latest(self._prometheus).decode())
         app = pages(self._fleet, self._arms, self._door, exposition.text)
         add_routing_pages(app, self._door, self._router, settings.server, self._score, _routing_state)
+        add_privacy_pages(app, self._door, self._privacy, settings.server)
+        add_journal_pages(app, self._door)
         self._gateway = Gateway(
             settings.server,
             fleet=self._fleet,
@@ -96,6 +120,7 @@ class GatewayReplica:
             arms=self._arms,
             spending=self._spending,
             lessons=Lessons(self._reporting, conversations),
+            privacy=self._privacy,
             metrics=self._metrics,
             tracing=self._tracing,
             pages=app,
@@ -118,6 +143,7 @@ class GatewayReplica:
         loops = (
             *(self._follow_fleet, self._follow_keys, self._follow_catalogue, self._follow_routing),
             *(self._beat, self._gateway.sweep, self._limits.run, self._spending.run, self._reporting.run),
+            self._vault.keep_swept,
         )
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
         gateway = self._gateway
@@ -130,6 +156,10 @@ class GatewayReplica:
             await gateway(scope, receive, send)
 
         return app
+
+    async def embed(self, texts: list[str], tenant: str) -> list[bytes]:
+        """Vectors of the memory's embedder, for actors; see `TextEmbedder`. The deployment pays."""
+        return await self._embedder(texts, memory_key(tenant))
 
     async def check_health(self) -> None:
         """Serve's probe: raises if one of the loops has ended."""
@@ -236,6 +266,7 @@ class GatewayReplica:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self._reporting.flush()
+        self._privacy.close()
         await self._upstream.close()
         await self._arms.close()
         self._tracing.close()

@@ -1,9 +1,10 @@
 """One request on its way through the gateway: what came, what goes out, and what is known of it so far."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serve_apps.gateway.account import Account
 from serve_apps.gateway.outgoing import Outgoing
+from serve_apps.gateway.privacy_shown import Shown
 from serve_apps.gateway.router import Plan
 from serve_apps.gateway.spending import Tab
 from zoran_ray.messages import KeyInfo
@@ -19,6 +20,7 @@ class Exchange:
         headers: Sent along to a replica: the request's id and trace.
         deadline: When it must be over, in seconds of `time.monotonic`.
         tab: The money of its tries.
+        shown: What its tries get to see; empty until that was found out.
     """
 
     request_id: str
@@ -30,3 +32,4 @@ class Exchange:
     tab: Tab
     outgoing: Outgoing
     account: Account
+    shown: list[Shown] = field(default_factory=list, repr=False)

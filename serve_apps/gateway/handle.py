@@ -19,8 +19,10 @@ from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.incoming import Incoming, Receive, Scope, Send
 from serve_apps.gateway.lessons import Lessons
 from serve_apps.gateway.local_relay import LocalRelay, payload
+from serve_apps.gateway.memory_chat import ChatMemory
 from serve_apps.gateway.outgoing import Outgoing
 from serve_apps.gateway.price_tag import cost_nano_usd, most_nano_usd
+from serve_apps.gateway.privacy_desk import PrivacyDesk
 from serve_apps.gateway.provider_relay import relay, relay_chain
 from serve_apps.gateway.router import Plan, Router
 from serve_apps.gateway.spending import Spending
@@ -58,7 +60,9 @@ class Gateway:
         arms: Asks those of providers.
         spending: Money.
         lessons: Told what became of routed requests.
+        privacy: Masks what may not be seen.
         pages: Application for everything that is not relayed.
+        memory: Reads and writes for conversations that ask for it.
     """
 
     def __init__(
@@ -73,9 +77,11 @@ class Gateway:
         arms: Arms,
         spending: Spending,
         lessons: Lessons,
+        privacy: PrivacyDesk,
         metrics: GatewayMetrics,
         tracing: Tracing,
         pages: App,
+        memory: ChatMemory | None = None,
     ) -> None:
         self._settings = settings
         self._fleet = fleet
@@ -86,9 +92,11 @@ class Gateway:
         self._arms = arms
         self._spending = spending
         self._lessons = lessons
+        self._privacy = privacy
         self._metrics = metrics
         self._tracing = tracing
         self._pages = pages
+        self._memory = memory
         self._admission = Admission(settings.max_inflight)
         self._body_limits = wire.Limits(max_depth=settings.max_json_depth, max_choices=settings.max_choices)
         self._open: set[Outgoing] = set()
@@ -149,6 +157,8 @@ class Gateway:
             receive, most=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s
         )
         body = parse(raw, endpoint, self._body_limits)
+        if self._memory is not None:
+            body = await self._memory.enrich(body, key, incoming.request_id, outgoing)
         plan = self._router.plan(body, key)
         account.model = plan.alone or ""
         account.route_reason = plan.reason if plan.question else ""
@@ -199,6 +209,11 @@ class Gateway:
         )
 
     async def _ask(self, exchange: Exchange, name: str) -> None:
+        """One try of one arm, which sees what the tenant's privacy profile lets it see."""
+        async with self._privacy.protected(exchange, remote=self._arms.is_remote(name)) as seen:
+            await self._ask_arm(seen, name)
+
+    async def _ask_arm(self, exchange: Exchange, name: str) -> None:
         """One try of one arm: the most it can cost is set aside before, what it did cost settled after."""
         body, account, outgoing = exchange.body, exchange.account, exchange.outgoing
         account.begin(name)
@@ -239,6 +254,8 @@ class Gateway:
 
     def _close(self, account: Account, outgoing: Outgoing) -> Outcome:
         account.settle(account.total_tokens)
+        if self._memory is not None:
+            self._memory.ended(outgoing, account)
         outcome = account.outcome(outgoing)
         self._metrics.observe(outcome)
         return outcome

@@ -9,14 +9,13 @@ import orjson
 
 from serve_apps.gateway.account import Account
 from serve_apps.gateway.outgoing import Outgoing
-from serve_apps.gateway.upstream import ReplicaLost, Reply, Upstream
+from serve_apps.gateway.replica_tries import try_replicas
+from serve_apps.gateway.upstream import Reply, Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.errors import UpstreamError
 from zoran_ray.messages import KeyInfo, ModelInfo, ReplicaInfo
 from zoran_ray.wire import RequestBody, Usage, UsageFilter, normalise_upstream, normalised, usage_of
-
-_REPLICAS = 3
 
 
 class LocalRelay:
@@ -49,24 +48,12 @@ class LocalRelay:
             UpstreamError: Replicas were lost, or answered with nonsense.
             RequestError: The engine refuses the request.
         """
-        tried: set[str] = set()
-        while True:
-            replica = await self._waiting.replica(model, body.affinity, tried)
+
+        async def ask(replica: ReplicaInfo) -> None:
             account.tries += 1
-            self._fleet.begin(replica.replica_id)
-            try:
-                await self._ask(replica, body, payload, headers, outgoing, account)
-                return
-            except ReplicaLost as lost:
-                self._fleet.suspect(replica.replica_id)
-                tried.add(replica.replica_id)
-                if len(tried) >= _REPLICAS:
-                    raise UpstreamError(
-                        f"{_REPLICAS} replicas of '{model.name}' were lost while answering; try again.",
-                        retry_after_s=1.0,
-                    ) from lost
-            finally:
-                self._fleet.end(replica.replica_id)
+            await self._ask(replica, body, payload, headers, outgoing, account)
+
+        await try_replicas(self._fleet, self._waiting, model, ask, body.affinity)
 
     async def _ask(
         self,

@@ -3,12 +3,28 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from serve_apps.gateway.incoming import Incoming, Send
 from zoran_ray.errors import ZoranError
 from zoran_ray.wire import Dialect, Usage, answer, event
 
 Header = tuple[bytes, bytes]
+
+
+class Rewriting(Protocol):
+    """What an answer goes through where it may not go out as it comes."""
+
+    headers: list[Header]
+
+    async def whole(self, content_type: bytes, data: bytes) -> bytes:
+        """A complete body, changed."""
+
+    async def chunk(self, data: bytes) -> bytes:
+        """The next bytes of a stream; none where they wait for more."""
+
+    async def rest(self) -> bytes:
+        """What still waits at the stream's end."""
 
 
 class Outgoing:
@@ -20,6 +36,8 @@ class Outgoing:
         blocked_since: Monotonic seconds since when the client has not taken a chunk, 0 if it does.
         ttft_s: Seconds from `started` to the first body byte of a stream.
         tell: Gives the headers that are known only when the answer begins.
+        rewriting: What the answer goes through; None lets its bytes pass as they are.
+        tap: Gets the body's bytes too, as they go out; must not take its time.
     """
 
     __slots__ = (
@@ -27,9 +45,11 @@ class Outgoing:
         "_send",
         "blocked_since",
         "headers",
+        "rewriting",
         "sent_bytes",
         "started",
         "status",
+        "tap",
         "task",
         "tell",
         "ttft_s",
@@ -48,11 +68,15 @@ class Outgoing:
         self.ttft_s: float | None = None
         self.task = asyncio.current_task()
         self.tell: Callable[[], list[Header]] = list
+        self.rewriting: Rewriting | None = None
+        self.tap: Callable[[bytes], None] | None = None
 
     async def whole(
         self, status: int, content_type: bytes, body: bytes, headers: Iterable[Header] = ()
     ) -> None:
         """Send a complete answer."""
+        if self.rewriting is not None:
+            body = await self.rewriting.whole(content_type, body)
         own = (b"content-type", content_type), (b"content-length", b"%d" % len(body))
         await self._start(status, [*own, *headers])
         await self._chunk(body, more=False)
@@ -66,13 +90,19 @@ class Outgoing:
 
     async def chunk(self, data: bytes) -> None:
         """Send a part of the stream."""
+        if self.rewriting is not None and not (data := await self.rewriting.chunk(data)):
+            return
         self.blocked_since = time.monotonic()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self.blocked_since = 0.0
         self.sent_bytes += len(data)
+        if self.tap is not None:
+            self.tap(data)
 
     async def end_stream(self) -> None:
         """Send the end of the stream."""
+        if self.rewriting is not None and (rest := await self.rewriting.rest()):
+            await self._chunk(rest, more=True)
         await self._chunk(b"", more=False)
 
     async def fail(
@@ -96,11 +126,12 @@ class Outgoing:
 
     async def _start(self, status: int, headers: list[Header]) -> None:
         self.status = status
+        own = self.rewriting.headers if self.rewriting is not None else []
         await self._send(
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": headers + self.headers + self.tell(),
+                "headers": headers + self.headers + self.tell() + own,
             }
         )
 
@@ -109,3 +140,5 @@ class Outgoing:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
         self.blocked_since = 0.0
         self.sent_bytes += len(data)
+        if self.tap is not None:
+            self.tap(data)

@@ -15,13 +15,16 @@ import orjson
 import pytest
 
 from actors import resonator as resonator_module
+from actors import told as told_module
 from actors.resonator import JOURNAL_FILE, ResonatorActor
-from zoran_ray.errors import Overloaded, UnknownRequest
+from zoran_ray.errors import Overloaded, Unavailable, UnknownRequest
+from zoran_ray.journal import Kind
 from zoran_ray.messages import CatalogueSnapshot
 from zoran_ray.offers import ArmSpec
 from zoran_ray.routing import Features, Prompt
+from zoran_ray.routing.journal import Logged
 from zoran_ray.routing.reports import Answered, Scored
-from zoran_ray.settings import ModelsFile, ModelSpec, RoutingSettings
+from zoran_ray.settings import JournalSettings, ModelsFile, ModelSpec, RoutingSettings
 
 SETTINGS = RoutingSettings(size=24)
 X = Features(24)(Prompt("Write a python function"))
@@ -69,13 +72,41 @@ def folder(tmp_path):
 def _soon(monkeypatch):
     monkeypatch.setattr(resonator_module, "PUBLISH_S", 0.01)
     monkeypatch.setattr(resonator_module, "BATCH_S", 0.3)
+    monkeypatch.setattr(resonator_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(told_module, "EVERY_S", 0.01)
+
+
+class Journal:
+    """Takes what it is told of; while it is `down`, nothing."""
+
+    def __init__(self):
+        self.told = []
+        self.calls = []
+        self.down = False
+
+    async def tell(self, events, durable=True):
+        if self.down:
+            raise Unavailable("The journal is down.")
+        self.told += events
+        self.calls.append((len(events), durable))
+        return len(self.told) - len(events)
+
+    async def heard(self, count):
+        """What it was told, once it is so much."""
+        async with asyncio.timeout(30):
+            while len(self.told) < count:
+                await asyncio.sleep(0.005)
+        return self.told
 
 
 @asynccontextmanager
-async def running(folder, registry=None, settings=SETTINGS, *, kept=True) -> AsyncIterator[ResonatorActor]:
+async def running(
+    folder, registry=None, settings=SETTINGS, *, kept=True, journal=None, **journalled
+) -> AsyncIterator[ResonatorActor]:
     """An actor; `kept=False` ends it as `kill -9` would, without a last checkpoint."""
-    registry = registry or Registry(LOCAL)
-    actor = ResonatorActor(folder, settings, registry.watch, lambda: NOW)
+    registry, journal = registry or Registry(LOCAL), journal or Journal()
+    told = JournalSettings(**journalled)
+    actor = ResonatorActor(folder, settings, registry.watch, lambda: NOW, told, journal.tell)
     try:
         yield actor
     finally:
@@ -280,6 +311,26 @@ async def test_calls_are_answered_while_it_learns(folder):
         assert state["behind"] > 0, "it answered before it had learned everything"
 
 
+async def test_the_state_is_of_one_moment(folder):
+    """What is learned while the disk is asked is counted, or else still behind."""
+    async with running(folder) as actor:
+        await actor.report(reports(5))
+        await until(actor, answered=5)
+        for task in actor._tasks:
+            task.cancel()
+        on_disk = actor._on_disk
+
+        async def meanwhile(call):
+            found = await on_disk(call)
+            actor._live.learn(Logged(6, replace(ANSWERED, request_id="r6")))
+            return found
+
+        actor._on_disk = meanwhile
+        state = await actor.state()
+        actor._on_disk = on_disk
+    assert (state["behind"], state["counts"]["answered"]) == (0, 6)
+
+
 async def test_a_disk_that_fails_stops_no_snapshot(folder):
     async with running(folder) as actor:
         await actor.report(reports(1))
@@ -298,16 +349,70 @@ async def test_a_disk_that_fails_stops_no_snapshot(folder):
 
 async def test_a_rollback_is_announced_to_all_who_want_to_know(folder, caplog):
     settings = RoutingSettings(size=24, scores_per_key=1e6, most_moved=1.0)
-    heard = []
-    async with running(folder, settings=settings) as actor:
+    heard, journal = [], Journal()
+    async with running(folder, settings=settings, journal=journal, routing=False) as actor:
         actor.hooks.append(heard.append)
         await actor.report(reports(250, score=0.9))
         await until(actor, answered=250)
         await actor.report(reports(300, first=250, score=0.0, failed=True))
         state = await until(actor, answered=550)
+        told = await journal.heard(len(heard))
     assert heard
     assert state["guard"]["rollbacks"] == len(heard)
+    assert [(event.kind, event.meta["rollbacks"]) for event in told] == [
+        (Kind.GUARD_ROLLBACK, n + 1) for n in range(len(heard))
+    ]
+    assert all(durable for _, durable in journal.calls)
     assert "last good state" in caplog.text
+
+
+async def test_the_journal_is_told_of_each_decision_once(folder):
+    journal = Journal()
+    async with running(folder, journal=journal) as actor:
+        await actor.report(reports(3))
+        await actor.report(reports(4))  # three of them again
+        await actor.report((SCORED,))
+        told = await journal.heard(4)
+        assert [event.meta["request"] for event in told] == ["r0", "r1", "r2", "r3"]
+    assert told[0].kind is Kind.ROUTING_DECISION
+    assert told[0].at_ms == NOW * 1000
+    assert told[0].meta == {
+        "request": "r0", "key": "alice", "arm": "local/small", "chosen": "local/small", "task": "code",
+        "propensity_ppm": 500_000, "snapshot": 1, "tokens_in": 10, "tokens_out": 100, "usd_nano": 100_000,
+        "latency_ms": 1000, "ok": True,
+    }  # fmt: skip
+    assert not any(durable for _, durable in journal.calls)
+
+
+async def test_nothing_that_is_no_token_reaches_the_journal(folder):
+    journal = Journal()
+    odd = {"request_id": "ada lovelace", "key_id": "ada@example.org", "latency_s": None, "at": 2.0**53}
+    async with running(folder, journal=journal) as actor:
+        await actor.report((replace(ANSWERED, **odd),))
+        (event,) = await journal.heard(1)
+    assert (event.meta["request"], event.meta["key"], event.meta["latency_ms"]) == (None, None, None)
+
+
+async def test_the_journal_is_told_of_no_decision_where_that_is_switched_off(folder):
+    journal = Journal()
+    async with running(folder, journal=journal, routing=False) as actor:
+        await actor.report(reports(3))
+        await until(actor, answered=3)
+        assert len(actor._told) == 0
+    assert journal.told == []
+
+
+async def test_nobody_waits_for_a_journal_and_what_it_misses_is_counted(folder):
+    journal = Journal()
+    journal.down = True
+    async with running(folder, journal=journal) as actor:
+        actor._told._most = 5
+        await actor.report(reports(12))
+        await until(actor, answered=12)
+        journal.down = False
+        *told, last = await journal.heard(6)
+    assert [event.meta["request"] for event in told] == [f"r{k}" for k in range(5)]
+    assert last.meta == {"left_out": 7}
 
 
 async def test_no_prompt_is_in_the_file(folder):

@@ -1,12 +1,16 @@
 """`zoran journal` on a journal's file."""
 
+import asyncio
 import json
 from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from zoran_ray.journal import Entry, Journal, Kind, SigningKey, load_or_make_key, open_journal
+from actors.journal import JournalWriter
+from zoran_ray.journal import Entry, Event, Journal, Kind, SigningKey, load_or_make_key, open_journal
 
 
 def _append(state_dir: Path, count: int) -> None:
@@ -129,6 +133,38 @@ def test_the_tail(zoran: Any, file: Path) -> None:
     assert told["entries"][-1]["meta"] == {"record": "r-29", "kept": True, "by": None}
     assert len(json.loads(zoran("journal", "tail", "-n", "99", "--json").stdout)["entries"]) == 30
     assert zoran("journal", "tail", "-n", "0").exit_code == 2
+
+
+def test_beside_the_server_that_writes(zoran: Any, state_dir: Path, tmp_path: Path) -> None:
+    """The file is read while it grows: whatever is seen of it holds."""
+    begun, enough = Flag(), Flag()
+
+    async def serve() -> None:
+        writer = JournalWriter(state_dir)
+        while not enough.is_set():
+            await writer.append(tuple(Event(Kind.MEMORY_WRITE, {"n": n}, "acme", "ada") for n in range(50)))
+            begun.set()
+        await writer.stop()
+
+    server = Thread(target=lambda: asyncio.run(serve()))
+    server.start()
+    try:
+        assert begun.wait(60)
+        copy = tmp_path / "head.txt"
+        copy.write_text(zoran("journal", "head").stdout)
+        for _ in range(5):
+            assert zoran("journal", "tail").exit_code == 0
+            made = zoran("journal", "prove", "17").stdout
+            assert zoran("journal", "verify", "--proof", "-", input=made).exit_code == 0
+            since = zoran("journal", "prove", "--since", str(copy)).stdout
+            assert zoran("journal", "verify", "--proof", "-", input=since).exit_code == 0
+            seen = json.loads(zoran("journal", "verify", "--against", str(copy), "--json").stdout)
+            assert seen["completeness"] == "complete"
+            assert seen["integrity"] != "damaged"
+    finally:
+        enough.set()
+        server.join(60)
+    assert zoran("journal", "verify", "--against", str(copy)).exit_code == 0
 
 
 def test_no_journal_yet(zoran: Any, state_dir: Path) -> None:

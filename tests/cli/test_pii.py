@@ -55,6 +55,26 @@ def test_kinds_regions_and_refusal(zoran: Any) -> None:
     assert zoran("pii", "mask", "--kind", "NAME", input=TEXT).exit_code == 3
 
 
+def test_the_configured_profile_says_what_is_looked_for(zoran: Any, tmp_path: Path) -> None:
+    file = tmp_path / "z.yaml"
+    file.write_text("privacy: {profiles: {mail: {kinds: [EMAIL], mode: reject}}, tenants: {acme: mail}}")
+    told = [
+        zoran("pii", "mask", "--config", str(file), *flags, input=TEXT).stdout
+        for flags in (
+            (),
+            ("--tenant", "acme"),
+            ("--profile", "mail"),
+            ("--profile", "mail", "--kind", "PHONE"),
+        )
+    ]
+    assert [("example" in text, "06 12" in text) for text in told] == [
+        (False, False), (False, True), (False, True), (True, False)
+    ]  # fmt: skip
+    unknown = zoran("pii", "mask", "--config", str(file), "--profile", "nix", input=TEXT)
+    assert unknown.exit_code == 3
+    assert "there are default, mail" in unknown.stderr
+
+
 def test_what_is_no_text_is_refused(zoran: Any) -> None:
     for command in ("mask", "unmask"):
         wrong = zoran("pii", command, input=b"caf\xe9")

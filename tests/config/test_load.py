@@ -6,7 +6,7 @@ import pytest
 
 from zoran_ray.config import Loaded, config_files, load
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import BudgetSettings, Settings
+from zoran_ray.settings import BudgetSettings, PrivacyProfile, Settings
 
 Load = Callable[..., Loaded]
 
@@ -168,3 +168,47 @@ def test_a_long_value_is_cut(load_here: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load_here({"log.format": "x" * 5000})
     assert len(caught.value.message) < 300
+
+
+def test_privacy_profiles_are_named(load_here: Load, tmp_path: Path) -> None:
+    (tmp_path / "here/zoran.yaml").write_text(
+        "privacy:\n  profiles: {strict: {mode: reject, kinds: [EMAIL]}}\n  tenants: {acme: strict}\n"
+    )
+    privacy = load_here().settings.privacy
+    assert (privacy.profile_of("acme"), privacy.profile_of("")) == ("strict", "default")
+    assert privacy.profiles["default"] == PrivacyProfile()
+    assert privacy.profiles["strict"].kinds == ("EMAIL",)
+    # What a variable names may be defined in a file.
+    assert load_here(ZORAN_PRIVACY__PROFILE="strict").settings.privacy.profile_of("") == "strict"
+    settings = load_here(
+        ZORAN_PRIVACY__PROFILES="{x: {mode: off}}",
+        ZORAN_PRIVACY__TENANTS="{acme: x}",
+        ZORAN_PRIVACY__PLUGINS="[a:B]",
+        ZORAN_PRIVACY__VAULT_TTL_S="60",
+    ).settings.privacy
+    assert (settings.tenants, settings.plugins, settings.vault_ttl_s) == ({"acme": "x"}, ("a:B",), 60.0)
+    assert settings.profiles["x"].mode == "off"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("profile: nix", r"zoran.yaml:2: privacy.profile: there is no profile 'nix'; there are default"),
+        ("tenants: {a: nix}", r"zoran.yaml:2: privacy.tenants.a: there is no profile 'nix'"),
+        ("profiles: {x: {mode: mask}}", r"privacy.profiles.x.mode: found \"mask\", expected 'off'"),
+        ("profiles: {x: {kinds: [FACE]}}", r"privacy.profiles.x.kinds\[0\]: found \"FACE\""),
+        ("profiles: {x: {mod: off}}", r"privacy.profiles.x.mod: no such field; did you mean 'mode'"),
+        ("plugins: a:B", r"privacy.plugins: found \"a:B\", expected a valid array"),
+    ],
+)
+def test_mistakes_in_privacy(load_here: Load, tmp_path: Path, said: str, told: str) -> None:
+    (tmp_path / "here/zoran.yaml").write_text(f"privacy:\n  {said}\n")
+    with pytest.raises(ConfigError, match=told):
+        load_here()
+
+
+def test_a_variable_that_should_be_a_list(load_here: Load) -> None:
+    with pytest.raises(ConfigError, match="variable ZORAN_PRIVACY__PLUGINS"):
+        load_here(ZORAN_PRIVACY__PLUGINS="a:B")
+    with pytest.raises(ConfigError, match="variable ZORAN_PRIVACY__TENANTS:1: not valid YAML"):
+        load_here(ZORAN_PRIVACY__TENANTS="{a: b")

@@ -1,5 +1,7 @@
+import json
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +17,14 @@ from zoran_ray.memory.record import (
     Sensitivity,
     as_json,
     decode,
+    decode_body,
     embedding_bytes,
     encode,
+    encode_body,
+    framed_body,
     new_id,
 )
+from zoran_ray.memory.z5 import codec
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], codec="utf-8"), min_size=1, max_size=30)
 times = st.floats(0, 2**39, allow_nan=False)
@@ -54,6 +60,37 @@ def records(draw):
 def test_a_record_comes_back_from_its_bytes(record):
     assert decode(encode(record)) == record
     assert pickle.loads(pickle.dumps(record)) == record
+
+
+@given(records(), st.sampled_from(["", "Z5::", "Z5::2.0.aaaaaa.", "é", "\0"]), st.integers(0, 400))
+def test_a_record_comes_back_from_its_framed_bytes(record, begin, repeated):
+    longer = replace(record, text=begin + record.text + "what was said, " * (repeated // 10))
+    body = framed_body(longer)
+    assert len(body) <= len(encode_body(longer))
+    assert decode(encode(longer, body)) == longer
+
+
+def test_a_text_is_framed_where_that_is_shorter():
+    talk = (
+        "Anna asked whether the train to Lyon leaves at nine, and what it costs to take the bicycle too. "
+    )
+    for text, form in ((talk * 3, 2), ("Anna drinks tea", 1), (codec().encode(talk.encode() * 3), 1)):
+        assert json.loads(framed_body(record(text=text)))[0] == form
+        assert json.loads(encode_body(record(text=text)))[0] == 1
+    with pytest.raises(StateDamaged):
+        decode_body(framed_body(record(text=talk * 3)).replace(b"Z5::2", b"Z5::3"))
+    with pytest.raises(StateDamaged):
+        decode_body(encode_body(record(text=talk)).replace(b"[1,", b"[2,"))
+    with pytest.raises(StateDamaged, match="Update"):
+        decode_body(encode_body(record(text=talk)).replace(b"[1,", b"[3,"))
+
+
+def test_bytes_of_the_first_form_are_still_read():
+    body = (
+        b'[1,"r","t","s","Z5::no frame","p",1.0,"long","user:anna","",null,"",[],false,"none","",null,null]'
+    )
+    assert decode_body(body) == record(text="Z5::no frame", layer=Layer.LONG, source="user:anna")
+    assert encode_body(decode_body(body)) == body
 
 
 @given(records(), st.data())

@@ -432,16 +432,6 @@ def test_what_others_do_changes_nothing_for_a_tenant(new_lab, moves):
     assert played(new_lab(), moves) == played(new_lab(), moves, only="a")
 
 
-def test_a_replica_does_the_same(lab):
-    first, second = lab.open(), lab.open(lab.folder.parent / "second")
-    for text in ("tea", "please tea", "bridge"):
-        second.replicate(first.put([lab.record(text, source=f"model:{text}")]).batch)
-    second.replicate(b"")
-    assert first.export("t", "s") == second.export("t", "s")
-    with pytest.raises(StateDamaged):
-        second.replicate(b"nonsense")
-
-
 # Processes
 
 WRITER = """

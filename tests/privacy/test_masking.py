@@ -9,7 +9,6 @@ from zoran_ray.errors import PermissionDenied
 from zoran_ray.privacy import (
     Finding,
     Masker,
-    PrivacySettings,
     Scanner,
     StreamUnmasker,
     choose_action,
@@ -19,6 +18,7 @@ from zoran_ray.privacy import (
 )
 from zoran_ray.privacy.finding import NOTHING, without_overlaps
 from zoran_ray.privacy.placeholder import FORM, MOST_CHARS, placeholder, unfinished
+from zoran_ray.settings import PrivacyProfile
 
 SCANNER = Scanner()
 KEY = b"k" * 32
@@ -160,15 +160,15 @@ def test_no_two_findings_overlap_and_the_longest_stay(findings: list[Finding]) -
     ],
 )
 def test_policies(mode: str, remote: str, here: str) -> None:
-    settings = PrivacySettings(mode=mode)
-    assert (choose_action(settings.mode, remote=True), choose_action(settings.mode, remote=False)) == (
+    profile = PrivacyProfile(mode=mode)
+    assert (choose_action(profile.mode, remote=True), choose_action(profile.mode, remote=False)) == (
         remote,
         here,
     )
 
 
 def test_the_default_masks_before_remote_providers_only() -> None:
-    assert PrivacySettings().mode == "remote"
+    assert PrivacyProfile().mode == "remote"
 
 
 def test_a_refusal_tells_kinds_and_nothing_else() -> None:

@@ -22,6 +22,9 @@ from serve_apps.gateway.handle import Gateway
 from serve_apps.gateway.lessons import Lessons
 from serve_apps.gateway.local_relay import LocalRelay
 from serve_apps.gateway.pages import pages
+from serve_apps.gateway.privacy_desk import PrivacyDesk
+from serve_apps.gateway.privacy_pages import add_privacy_pages
+from serve_apps.gateway.privacy_vault import NodeVault
 from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
@@ -34,7 +37,8 @@ from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo, ReplicaInfo, ReplicaLoad
 from zoran_ray.offers import ArmSpec
-from zoran_ray.settings import ModelsFile, ModelSpec, RoutingSettings, ServerSettings
+from zoran_ray.privacy import Profiles, vault_folder
+from zoran_ray.settings import ModelsFile, ModelSpec, PrivacySettings, RoutingSettings, ServerSettings
 from zoran_ray.telemetry import GatewayMetrics, Tracing
 
 MODEL = "local/m"
@@ -67,10 +71,13 @@ class Stack:
     Args:
         folder: For the ledger of budgets.
         budget: Of the deployment.
+        privacy: `PrivacySettings`, the defaults if None.
         settings: Fields of `ServerSettings`.
     """
 
-    def __init__(self, folder, open_without_keys=True, budget=UNLIMITED, environ=None, **settings):
+    def __init__(
+        self, folder, open_without_keys=True, budget=UNLIMITED, environ=None, privacy=None, **settings
+    ):
         self.fleet = Fleet(rng=random.Random(7))
         self.door = Door(open_without_keys=open_without_keys)
         self.door.update(KeySnapshot())
@@ -93,6 +100,12 @@ class Stack:
         self.state = {}
         server, app = ServerSettings(**settings), pages(self.fleet, self.arms, self.door, self._exposition)
         add_routing_pages(app, self.door, self.router, server, self._score, self._state)
+        self.privacy = PrivacyDesk(
+            Profiles(privacy or PrivacySettings()),
+            NodeVault(privacy or PrivacySettings(), vault_folder(folder)),
+            self.metrics,
+        )
+        add_privacy_pages(app, self.door, self.privacy, server)
         self.gateway = Gateway(
             server,
             fleet=self.fleet,
@@ -103,6 +116,7 @@ class Stack:
             arms=self.arms,
             spending=self.spending,
             lessons=Lessons(self.reporting, conversations),
+            privacy=self.privacy,
             metrics=self.metrics,
             tracing=Tracing(),
             pages=app,
@@ -135,6 +149,7 @@ class Stack:
             connection.transport.abort()
         await asyncio.gather(*self.uvicorn.tasks)
         await self.spending.flush(PATIENCE_S)
+        self.privacy.close()
         await self.upstream.close()
         await self.arms.close()
 

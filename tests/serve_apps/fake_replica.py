@@ -1,8 +1,10 @@
 """A replica that speaks vLLM's wire format, as a real server on loopback whose answers are scripted."""
 
 import asyncio
+import base64
 import contextlib
 import json
+import struct
 from dataclasses import dataclass
 
 _HUNG_UP = (ConnectionError, asyncio.IncompleteReadError)
@@ -83,6 +85,29 @@ class FakeReplica:
             writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
             await writer.drain()
             return length is None
+
+        return step
+
+    def embeddings(self, vector, **changes):
+        """What vLLM answers to `/v1/embeddings`: `vector(text)` of each text; `changes` to the answer."""
+
+        async def step(reader, writer):
+            asked = self.requests[-1].json
+            rows = []
+            for index, text in enumerate(asked["input"]):
+                numbers = struct.pack(f"<{len(vector(text))}f", *vector(text))
+                packed = base64.b64encode(numbers).decode()
+                whole = asked.get("encoding_format") == "base64"
+                rows.append(
+                    {
+                        "index": index,
+                        "object": "embedding",
+                        "embedding": packed if whole else list(vector(text)),
+                    }
+                )
+            usage = {"prompt_tokens": 5, "total_tokens": 5, "completion_tokens": 0}
+            answer = {"id": "embd-1", "object": "list", "created": 1, "model": asked["model"], "data": rows}
+            return await self.whole({**answer, "usage": usage, **changes})(reader, writer)
 
         return step
 

@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from zoran_ray.cli import chat, config, doctor, journal, keys, models, pii, route, serve, server, z5, zgs
+from zoran_ray.cli import (
+    chat,
+    config,
+    doctor,
+    journal,
+    keys,
+    memory,
+    models,
+    pii,
+    route,
+    serve,
+    server,
+    z5,
+    zgs,
+)
 from zoran_ray.cli.exits import Commands
 
 app = typer.Typer(
@@ -33,6 +47,7 @@ app.command("chat")(chat.chat)
 app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(memory.app, name="memory")
 app.add_typer(pii.app, name="pii")
 app.add_typer(z5.app, name="z5")
 app.add_typer(zgs.app, name="zgs")

@@ -35,10 +35,12 @@ def head(
     as_json: AsJson = False,
 ) -> None:
     """The signed checkpoint over all entries. Copy it to where nobody can change it."""
+    from zoran_ray.journal import checkpoint_row
+
     with _contents(_path(file, state_dir, config)) as contents:
         checkpoint = _checkpoint(contents)
     if as_json:
-        print_json(_told(checkpoint) | {"note": checkpoint.note, "key": str(contents.key)})
+        print_json(checkpoint_row(checkpoint) | {"note": checkpoint.note, "key": str(contents.key)})
     else:
         typer.echo(checkpoint.note, nl=False)
         typer.echo(f"Verifier key: {contents.key}", err=True)
@@ -53,10 +55,12 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """The last entries, oldest first."""
+    from zoran_ray.journal import entry_row
+
     with _contents(_path(file, state_dir, config)) as contents:
         size = contents.tree.size
         first = max(0, size - count)
-        rows = [_row(number, data) for number, data in enumerate(contents.data(first, size), first)]
+        rows = [entry_row(number, data) for number, data in enumerate(contents.data(first, size), first)]
     if as_json:
         print_json({"size": size, "entries": rows})
     else:
@@ -188,20 +192,11 @@ def _piece(name: str) -> bytes:
 
 
 def _told(checkpoint: "Checkpoint | None") -> dict[str, Any]:
-    if checkpoint is None:
-        return {"origin": None, "size": None, "root": None}
-    return {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+    from zoran_ray.journal import checkpoint_row
 
-
-def _row(number: int, data: bytes) -> dict[str, Any]:
-    """An entry; of one that a newer version wrote, the text."""
-    from zoran_ray.journal import Entry
-
-    try:
-        entry = Entry.from_data(data)
-    except InvalidRequest:
-        return {"number": number, "unread": data.decode(errors="replace")}
-    return {"number": number, "at_ms": entry.at_ms, "kind": entry.kind.value, "meta": dict(entry.meta)}
+    return (
+        {"origin": None, "size": None, "root": None} if checkpoint is None else checkpoint_row(checkpoint)
+    )
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -12,9 +12,8 @@ from zoran_ray.cli.options import AsJson, ConfigFile, StateDir, settings
 from zoran_ray.cli.output import print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from zoran_ray.privacy import Vault
+    from zoran_ray.settings import Settings
 
 app = typer.Typer(help="Mask personal data and secrets, and put them back.", no_args_is_help=True)
 
@@ -28,9 +27,13 @@ Tenant = Annotated[str, typer.Option(help="Whose text it is; only the same tenan
 @app.command()
 def mask(
     tenant: Tenant = "",
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Privacy profile that says what is looked for; else the tenant's own."),
+    ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="Look for this only, for example EMAIL. Repeatable; none means all."),
+        typer.Option("--kind", help="Look for this only, for example EMAIL. Repeatable."),
     ] = None,
     region: Annotated[
         list[str] | None,
@@ -44,18 +47,18 @@ def mask(
     as_json: AsJson = False,
 ) -> None:
     """Text from stdin with a placeholder for every finding; what they stand for goes into the vault."""
-    from zoran_ray.privacy import Masker, PrivacySettings, Scanner, keys_in, refuse_findings
+    from zoran_ray.privacy import Masker, Profiles, keys_in, refuse_findings, vault_folder
 
-    defaults = PrivacySettings()
-    scanner = Scanner(kind or defaults.kinds, region or defaults.phone_regions)
+    given = settings(config=config, state_dir=state_dir)
+    scanner = Profiles(given.privacy).of(tenant, profile).scanner_for(kind or None, region or None)
     text = _text_from_stdin()
     if reject:
         refuse_findings(scanner.scan(text))
-    folder = _folder(settings(config=config, state_dir=state_dir).state_dir)
+    folder = vault_folder(given.state_dir)
     found = Masker(scanner, keys_in(folder).naming, tenant).mask(text)
     if found.values:
         # Durable before it is shown: a masked text whose values are lost could not be undone.
-        _vault(folder).put(tenant, found.values)
+        _vault(given).put(tenant, found.values)
     if as_json:
         rows = [
             {"kind": finding.kind, "start": finding.start, "end": finding.end, "placeholder": name}
@@ -74,10 +77,10 @@ def unmask(
     as_json: AsJson = False,
 ) -> None:
     """Text from stdin with the values of this tenant's placeholders, as fast as it comes."""
-    from zoran_ray.privacy import VAULT_FILE, StreamUnmasker
+    from zoran_ray.privacy import VAULT_FILE, StreamUnmasker, vault_folder
 
-    folder = _folder(settings(config=config, state_dir=state_dir).state_dir)
-    vault = _vault(folder) if (folder / VAULT_FILE).exists() else None
+    given = settings(config=config, state_dir=state_dir)
+    vault = _vault(given) if (vault_folder(given.state_dir) / VAULT_FILE).exists() else None
     replaced: dict[str, int] = {}
 
     def value_of(placeholder: str) -> str | None:
@@ -98,20 +101,16 @@ def unmask(
     _write(stream.finish())
 
 
-def _folder(state_dir: "Path") -> "Path":
-    return state_dir / "privacy"
+def _vault(given: "Settings") -> "Vault":
+    from zoran_ray.privacy import VAULT_FILE, Vault, keys_in, vault_folder
 
-
-def _vault(folder: "Path") -> "Vault":
-    from zoran_ray.privacy import VAULT_FILE, PrivacySettings, Vault, keys_in
-
-    defaults = PrivacySettings()
+    folder = vault_folder(given.state_dir)
     return Vault(
         folder / VAULT_FILE,
         keys_in(folder),
         time.time,
-        ttl_s=defaults.vault_ttl_s,
-        most_per_tenant=defaults.vault_values_per_tenant,
+        ttl_s=given.privacy.vault_ttl_s,
+        most_per_tenant=given.privacy.vault_values_per_tenant,
     )
 
 

@@ -7,9 +7,11 @@ place where it was made even if a stronger source hides it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from zoran_ray.config.document import Location
 from zoran_ray.config.layers import (
     Layer,
     default_layer,
@@ -128,15 +130,19 @@ def _merged(layers: list[Layer]) -> tuple[Settings, dict[str, str]]:
     data: dict[str, Any] = {}
     origins = {".".join(path): "default" for path in leaves()}
     for layer in layers:
-        validated(Settings, layer.data, layer.place)
+        validated(Settings, layer.data, layer.place, partial=True)
         for path in leaves():
             value = _leaf(layer.data, path)
             if value is not _UNSET:
                 _section(data, path)[path[-1]] = value
                 origins[".".join(path)] = layer.place(path)
-    return validated(
-        Settings, data, lambda path: origins.get(".".join(map(str, path)), "settings")
-    ), origins
+    return validated(Settings, data, partial(_origin, origins)), origins
+
+
+def _origin(origins: Mapping[str, str], path: Location) -> str:
+    """Where the value at a path came from, or the field that it is a part of."""
+    ways = (".".join(map(str, path[:size])) for size in range(len(path), 0, -1))
+    return next((origins[way] for way in ways if way in origins), "settings")
 
 
 _UNSET = object()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
-from zoran_ray.config.document import Location, read_document, scalar
+from zoran_ray.config.document import Location, parse_document, read_document, scalar
 from zoran_ray.config.validation import Place, annotation_at, fields_at, nearest
 from zoran_ray.errors import ConfigError
 from zoran_ray.settings import Settings
@@ -67,7 +67,7 @@ def variable_layer(env: Mapping[str, str], cwd: Path, home: Path) -> Layer:
     fields = {PREFIX + "__".join(path).upper(): path for path in leaves()}
     for name in sorted(key for key in env if key.startswith(PREFIX) and env[key]):
         if path := fields.get(name):
-            _put(data, path, env[name] if _takes_text(path) else scalar(env[name]))
+            _put(data, path, _read(path, name, env[name]))
             origins[path] = f"variable {name}"
         elif not NOT_SETTINGS.fullmatch(name) and not _SERVICE_LINK.fullmatch(f"{name}={env[name]}"):
             raise ConfigError(
@@ -113,6 +113,13 @@ def absolute(text: str, base: Path, home: Path) -> Path:
     if text == "~" or text.startswith("~/"):
         return home / text[2:]
     return base / text
+
+
+def _read(path: tuple[str, ...], name: str, text: str) -> Any:
+    """What a variable says: lists and mappings as YAML writes them in one line, all else as it is."""
+    if get_origin(annotation_at(Settings, path)) in (dict, tuple):
+        return parse_document(text, f"variable {name}").data
+    return text if _takes_text(path) else scalar(text)
 
 
 def _takes_text(path: tuple[str, ...]) -> bool:

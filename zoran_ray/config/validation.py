@@ -21,7 +21,7 @@ MAX_SHOWN = 60
 """Longest piece of a bad value shown, in characters."""
 
 
-def validated(model: type[Model], data: Any, place: Place) -> Model:
+def validated(model: type[Model], data: Any, place: Place, *, partial: bool = False) -> Model:
     """`data` as a `model`.
 
     Values are checked as JSON is, strictly: `"8080"` and `true` are no port.
@@ -30,6 +30,7 @@ def validated(model: type[Model], data: Any, place: Place) -> Model:
         model: What the data must be.
         data: Plain values.
         place: Says where the value at a path came from, for the message.
+        partial: It is one source of several, so what it names may be defined in another.
 
     Raises:
         ConfigError: One line for each field that is wrong.
@@ -37,7 +38,7 @@ def validated(model: type[Model], data: Any, place: Place) -> Model:
     if not isinstance(data, dict):
         raise ConfigError(f"{place(())}: found {_shown(data, ())}, expected a mapping of names to values.")
     try:
-        return model.model_validate_json(json.dumps(data), strict=True)
+        return model.model_validate_json(json.dumps(data), strict=True, context={"partial": partial})
     except ValidationError as error:
         problems = _problems(model, data, error.errors(include_url=False), place)
         raise ConfigError("\n".join(problems[:MAX_PROBLEMS]), param=_first_field(data, error)) from None
@@ -69,6 +70,9 @@ def annotation_at(model: type[BaseModel], path: Location) -> Any:
     found: Any = model
     for key in path:
         if isinstance(key, int):
+            continue
+        if get_origin(found) is dict:
+            found = get_args(found)[1]
             continue
         holder = _inner_model(found)
         if not _is_model(holder) or key not in holder.model_fields:

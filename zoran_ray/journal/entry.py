@@ -27,13 +27,18 @@ MOST_NUMBER = 2**53 - 1
 """Largest whole number that every JSON reader takes for what it is."""
 VERSION = 1
 
-BLINDED_FIELDS = frozenset({"subject", "user"})
-"""Fields that stand for a person: their values must come from `blinded`."""
+BLINDED_FIELDS = frozenset({"subject", "tenant", "user"})
+"""Fields that stand for somebody: their values must come from `blinded`."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TOKEN = re.compile(r"[A-Za-z0-9._:/+=-]{0,160}")
 _BLINDED = re.compile(r"hmac-sha256:[0-9a-f]{64}")
 _LEAST_KEY_BYTES = 16
+
+
+def token(text: str) -> str | None:
+    """The text if an entry may hold it as it is, else None: what is no token may say anything."""
+    return text if _TOKEN.fullmatch(text) else None
 
 
 class Kind(StrEnum):
@@ -122,7 +127,7 @@ def _check(name: object, value: object) -> None:
         raise InvalidRequest("A field of an entry has a name like `tokens_in`: a-z, 0-9, _.", param="meta")
     if name in BLINDED_FIELDS:
         if not isinstance(value, str) or not _BLINDED.fullmatch(value):
-            raise _wrong(name, "it stands for a person: give `blinded(value, key)`")
+            raise _wrong(name, "it stands for somebody: give `blinded(value, key)`")
     elif isinstance(value, str):
         if not _TOKEN.fullmatch(value):
             raise _wrong(

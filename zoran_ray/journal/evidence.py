@@ -37,12 +37,20 @@ def inclusion_evidence(
     }
 
 
-def consistency_evidence(old: Checkpoint, path: Sequence[bytes], checkpoint: Checkpoint) -> dict[str, Any]:
-    """That the journal under the checkpoint begins with the one under `old`."""
+def consistency_evidence(
+    old: Checkpoint | int, path: Sequence[bytes], checkpoint: Checkpoint
+) -> dict[str, Any]:
+    """That the journal under the checkpoint begins with the one under `old`.
+
+    Args:
+        old: The older checkpoint. Its size alone, where only whoever asks has it: the document is a proof
+            once `old_checkpoint` is put into it.
+    """
+    known = {"old_size": old} if isinstance(old, int) else {"old_checkpoint": old.note}
     return {
         _MARK: _VERSION,
         "shows": "consistency",
-        "old_checkpoint": old.note,
+        **known,
         "path": [node.hex() for node in path],
         "checkpoint": checkpoint.note,
     }

@@ -18,7 +18,7 @@ from zoran_ray.journal.checkpoint import Checkpoint, sign
 from zoran_ray.journal.contents import MOST_BATCH, Contents, read_contents, starts_block
 from zoran_ray.journal.entry import Entry
 from zoran_ray.journal.frames import COMMIT, ENTRY, MAGIC, ORIGIN, frame
-from zoran_ray.journal.keys import SigningKey
+from zoran_ray.journal.keys import SigningKey, VerifierKey
 from zoran_ray.journal.private_file import create, open_private
 from zoran_ray.journal.tree import EMPTY_ROOT, leaf_hash
 
@@ -144,6 +144,16 @@ class Journal:
         with self._usable():
             self._sync()
             return self._contents.tree.consistency(old), self._checkpoint()
+
+    @property
+    def verifier(self) -> VerifierKey:
+        """Verifies its checkpoints."""
+        return self._key.verifier
+
+    @property
+    def usable(self) -> bool:
+        """Whether it need not be opened again."""
+        return not self._broken
 
     @property
     def size(self) -> int:

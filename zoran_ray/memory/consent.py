@@ -137,6 +137,14 @@ class ConsentBook:
         ids = sorted(self._by_subject.get((tenant, subject), ()))
         return [self._known[(tenant, consent_id)] for consent_id in ids]
 
+    def subjects(self, tenant: str) -> set[str]:
+        """Everybody who agreed to something towards a tenant."""
+        return {subject for owner, subject in self._by_subject if owner == tenant}
+
+    def tenants(self) -> set[str]:
+        """Tenants that have a consent."""
+        return {tenant for tenant, _ in self._by_subject}
+
     def any_of(self, tenant: str) -> bool:
         """Whether a tenant has any consent."""
         return any(key[0] == tenant for key in self._by_subject)

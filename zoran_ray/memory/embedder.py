@@ -14,6 +14,10 @@ import numpy as np
 from zoran_ray.errors import EmbedderMismatch, InvalidRequest
 from zoran_ray.memory.lexical import words
 from zoran_ray.memory.record import MOST_DIMENSION, Vector, check_name
+from zoran_ray.settings import MemorySettings
+
+HASHED = "hashed"
+"""What the settings call `HashedNgrams`."""
 
 
 class Embedder(Protocol):
@@ -30,8 +34,13 @@ class Embedder(Protocol):
     @property
     def dimension(self) -> int: ...
 
-    def embed(self, texts: Sequence[str]) -> Vector:
-        """float32[len(texts), dimension]."""
+    def embed(self, texts: Sequence[str], tenant: str = "") -> Vector:
+        """float32[len(texts), dimension].
+
+        Args:
+            texts: None of them empty.
+            tenant: Whose texts: what may be seen of them is the tenant's to say.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,18 @@ class EmbedderId:
     def of(cls, embedder: "Embedder | EmbedderId") -> "EmbedderId":
         """That of an embedder."""
         return cls(embedder.id, embedder.dimension)
+
+
+def chosen(settings: MemorySettings) -> EmbedderId:
+    """The embedder that the settings name; a name without a provider is one of a model served here.
+
+    Raises:
+        InvalidRequest: It is no name.
+    """
+    name = settings.embedder
+    if name == HASHED:
+        return EmbedderId.of(HashedNgrams(settings.dimension))
+    return EmbedderId(name if "/" in name else f"local/{name}", settings.dimension)
 
 
 def check_same(made: EmbedderId, asked: EmbedderId) -> None:
@@ -78,8 +99,8 @@ class HashedNgrams:
         self.id = f"hashed-ngrams-1-{dimension}"
         EmbedderId.of(self)
 
-    def embed(self, texts: Sequence[str]) -> Vector:
-        """float32[len(texts), dimension], each of length 1."""
+    def embed(self, texts: Sequence[str], tenant: str = "") -> Vector:
+        """float32[len(texts), dimension], each of length 1; the same for every tenant."""
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         for vector, text in zip(vectors, texts, strict=True):
             for feature, weight in _features(text):

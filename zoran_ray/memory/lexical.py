@@ -120,7 +120,11 @@ class LexicalIndex:
         coded = coded[coded > 0]
         self._reach(int(slots.max()))
         self._lengths[slots] = lengths
-        entries, times = np.unique(coded << 32 | np.repeat(slots, lengths), return_counts=True)
+        entries = coded << 32 | np.repeat(slots, lengths)
+        entries.sort()
+        firsts = np.flatnonzero(np.diff(entries, prepend=0))
+        times = np.diff(firsts, append=len(entries))
+        entries = entries[firsts]
         packed = ((entries & 0xFFFFFFFF) << _TF_BITS | np.minimum(times, _MOST_TF)).astype(np.uint32)
         stops = np.searchsorted(entries, np.arange(2, len(numbers) + 2, dtype=np.int64) << 32).tolist()
         start = 0
@@ -158,10 +162,22 @@ class LexicalIndex:
         self._texts -= 1
         self._length -= len(found)
 
-    def counts(self, query: Iterable[str]) -> WordCounts:
-        """What is to be known here about the words of a query."""
-        having = {word: len(slots) for word in set(query) if (slots := self._having.get(word))}
-        return WordCounts(self._texts, self._length, having)
+    def counts(self, query: Iterable[str], mine: npt.NDArray[np.bool_] | None = None) -> WordCounts:
+        """What is to be known here about the words of a query.
+
+        Args:
+            mine: bool[slots], those that count; None for all.
+        """
+        found = {word: slots for word in set(query) if (slots := self._having.get(word))}
+        if mine is None:
+            having = {word: len(slots) for word, slots in found.items()}
+            return WordCounts(self._texts, self._length, having)
+        lengths = self._lengths[: len(mine)][mine[: len(self._lengths)]]
+        having = {
+            word: int(np.count_nonzero(mine[np.frombuffer(packed, np.uint32) >> _TF_BITS]))
+            for word, packed in found.items()
+        }
+        return WordCounts(int(np.count_nonzero(mine)), int(lengths.sum()), having)
 
     def scores(self, query: Iterable[str], counts: WordCounts) -> npt.NDArray[np.float64]:
         """BM25 of every slot, float64[slots]; 0 where it has none of the words.

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from zoran_ray.errors import InvalidRequest, StateDamaged
+from zoran_ray.memory.changes import Row
 from zoran_ray.memory.consent import Consent
-from zoran_ray.memory.record import Layer, Record, check_time, decode, encode
+from zoran_ray.memory.record import Layer, Record, check_time, decode, encoded
 
 _TIME = struct.Struct("<d")
 _OP = struct.Struct("<BI")
@@ -72,8 +73,40 @@ class Withdraw:
     at: float
 
 
-Op = Put | Drop | DropSubject | DropTenant | Give | Withdraw
-_KINDS: tuple[type[Op], ...] = (Put, Drop, DropSubject, DropTenant, Give, Withdraw)
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """First in a batch that a peer sent: it tells the others itself."""
+
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """All peers have told everything: from now on this shard knows what others may have missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A peer knows every write up to this one; `folder` is the id of its folder."""
+
+    peer: str
+    folder: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What peers may not know, in a snapshot: the number of the last write, and rows of `Changes`."""
+
+    number: int
+    rows: tuple[Row, ...] = field(repr=False)
+
+
+Op = Put | Drop | DropSubject | DropTenant | Give | Withdraw | Foreign | Complete | Settled | Noted
+_KINDS: tuple[type[Op], ...] = (
+    *(Put, Drop, DropSubject, DropTenant, Give, Withdraw),
+    *(Foreign, Complete, Settled, Noted),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +119,24 @@ class Batch:
 
 def encode_batch(at: float, ops: Sequence[Op]) -> bytes:
     """The bytes of a batch."""
-    parts = [_TIME.pack(at)]
+    return _encoded(ops, _TIME.pack(at))
+
+
+def preceded(batch: bytes, op: Op) -> bytes:
+    """The batch with one more operation before all others."""
+    return batch[: _TIME.size] + _encoded((op,)) + batch[_TIME.size :]
+
+
+def followed(batch: bytes, ops: Sequence[Op]) -> bytes:
+    """The batch with more operations behind all others."""
+    return batch + _encoded(ops)
+
+
+def _encoded(ops: Sequence[Op], before: bytes = b"") -> bytes:
+    parts = [before]
     for op in ops:
-        body = encode(op.record, op.body) if isinstance(op, Put) else orjson.dumps(_fields(op))
-        parts += (_OP.pack(_KINDS.index(type(op)), len(body)), body)
+        pieces = encoded(op.record, op.body) if isinstance(op, Put) else (orjson.dumps(_fields(op)),)
+        parts += (_OP.pack(_KINDS.index(type(op)), sum(map(len, pieces))), *pieces)
     return b"".join(parts)
 
 
@@ -126,6 +173,14 @@ def _fields(op: Op) -> list[Any]:
             return [tenant, consent_id, at]
         case Give(c):
             return [c.id, c.tenant, c.subject, c.purposes, c.layers, c.given, c.expires, c.withdrawn]
+        case Foreign(sender):
+            return [sender]
+        case Complete():
+            return []
+        case Settled(peer, folder, number):
+            return [peer, folder, number]
+        case Noted(number, rows):
+            return [number, rows]
         case Put():
             raise TypeError("a record has bytes of its own")
 
@@ -139,5 +194,7 @@ def _op(kind: type[Op], body: bytes) -> Op:
     if kind is Give:
         name, tenant, subject, purposes, layers, *times = fields
         return Give(Consent(name, tenant, subject, tuple(purposes), tuple(map(Layer, layers)), *times))
+    if kind is Noted:
+        return Noted(fields[0], tuple(map(tuple, fields[1])))
     made: Op = kind(*fields)
     return made

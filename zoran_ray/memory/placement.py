@@ -8,12 +8,63 @@ Networking 6(1), 1998.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.memory.record import check_name
 
 REPLICAS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A shard and the node that has its folder."""
+
+    shard: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All shards, and on how many nodes each record is.
+
+    Attributes:
+        places: Every shard once.
+        replicas: Most shards that hold the same record, each on a node of its own.
+
+    Raises:
+        InvalidRequest: There is no shard, one is there twice, or there is to be no replica.
+    """
+
+    places: tuple[Place, ...]
+    replicas: int = REPLICAS
+
+    def __post_init__(self) -> None:
+        if len(set(self.shards)) < len(self.places) or not self.places or self.replicas < 1:
+            raise InvalidRequest("A layout has at least one shard, each once, and one replica.")
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Names of all shards."""
+        return tuple(place.shard for place in self.places)
+
+    @property
+    def copies(self) -> int:
+        """How many shards hold a record: as many as there are nodes for them, at most."""
+        return min(self.replicas, len({place.node for place in self.places}))
+
+    def holders(self, tenant: str, subject: str) -> tuple[str, ...]:
+        """The shards that hold a subject's records, the first choice first, on different nodes."""
+        if len(self.places) == 1:
+            return (self.places[0].shard,)
+        nodes = {place.shard: place.node for place in self.places}
+        chosen: dict[str, str] = {}
+        for shard in ranking(tenant, subject, self.shards):
+            chosen.setdefault(nodes[shard], shard)
+            if len(chosen) == self.copies:
+                break
+        return tuple(chosen.values())
 
 
 def replicas(tenant: str, subject: str, shards: Iterable[str], count: int = REPLICAS) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ Pure but for what it reads of the state: nothing changes until the operations ar
 one write see the earlier ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoran_ray.errors import ConsentRequired, InvalidRequest, Unavailable
 from zoran_ray.memory import rules as laws
 from zoran_ray.memory.consent import minimised
-from zoran_ray.memory.dense import unit
+from zoran_ray.memory.dense import are_unit, unit
 from zoran_ray.memory.ops import Drop, Op, Put
 from zoran_ray.memory.record import Layer, Record, changed, earlier, encode_body
 from zoran_ray.memory.state import ShardState
@@ -55,8 +56,8 @@ class Plan:
         self._drops: dict[tuple[str, str], None] = {}
         self._same: dict[tuple[str, bytes], str] = {}
 
-    def add(self, sent: Record) -> Stored:
-        """Takes a record into the write.
+    def add_all(self, sent: Sequence[Record]) -> tuple[Stored, ...]:
+        """Takes records into the write, one after the other.
 
         Raises:
             InvalidRequest: Its purpose is not known, its id is taken, its embedding has another dimension,
@@ -64,7 +65,11 @@ class Plan:
             PermissionDenied, ConsentRequired: It may not be kept.
             Unavailable: It is over by the shard's time, but the machine's clock is behind.
         """
-        record = self._prepared(sent)
+        whole = are_unit([record.embedding for record in sent], self._state.dimension)
+        return tuple(map(self._add, sent, whole))
+
+    def _add(self, sent: Record, is_unit: bool) -> Stored:
+        record = self._prepared(sent, is_unit)
         known = self._find(record.tenant, record.id)
         if known is not None:
             self._check_repeated(known, record)
@@ -111,14 +116,13 @@ class Plan:
         drops: list[Op] = [Drop(tenant, tuple(ids)) for tenant, ids in dropped.items()]
         return [*drops, *(Put(r, self._keys[key], encode_body(r)) for key, r in self._puts.items())]
 
-    def _prepared(self, sent: Record) -> Record:
+    def _prepared(self, sent: Record, is_unit: bool) -> Record:
         begun = laws.entered(sent, self._rules, self._now)
         rule = self._purposes[begun.purpose]
         record = minimised(begun, rule)
-        if record.embedding:
-            given = record.vector()
-            if (vector := unit(given, self._state.dimension)) is not given:
-                record = changed(record, embedding=vector.astype("<f4").tobytes())
+        if record.embedding and not is_unit:
+            vector = unit(record.vector(), self._state.dimension)
+            record = changed(record, embedding=vector.astype("<f4").tobytes())
         if not record.text and not record.embedding:
             raise InvalidRequest(
                 f"Of this record nothing may be kept for the purpose {record.purpose!r}.", param="text"

@@ -1,8 +1,11 @@
-"""Makes the vectors of a shard anew with another embedder. Knows no disk."""
+"""Makes the vectors of a shard anew with another embedder. Knows no disk.
 
-from collections.abc import Callable
-from dataclasses import replace
-from itertools import islice
+Old and new vectors are in memory together until all are made: for that time a shard needs twice its memory.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -15,6 +18,21 @@ from zoran_ray.memory.state import ShardState
 
 AT_ONCE = 64
 """Texts embedded together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What was done.
+
+    Attributes:
+        shards: Shards whose vectors were made anew.
+        skipped: Shards whose vectors were the wanted ones already.
+        records: Records of the former.
+    """
+
+    shards: int = 0
+    skipped: int = 0
+    records: int = 0
 
 
 def embed_anew(
@@ -33,19 +51,25 @@ def embed_anew(
     """
     fresh.apply(Batch(old.floor, tuple(Give(consent) for consent in old.consents.all())))
     done = 0
-    records = old.all_records()
-    while some := tuple(islice(records, AT_ONCE)):
+    for some in _by_tenant(old):
         fresh.apply(Batch(old.floor, tuple(map(Put, _embedded(some, embedder)))))
         done += len(some)
         if progress is not None:
             progress(done, old.records)
 
 
+def _by_tenant(state: ShardState) -> Iterator[tuple[Record, ...]]:
+    """All records, some of one tenant at a time."""
+    for _, records in groupby(state.all_records(), lambda record: record.tenant):
+        while some := tuple(islice(records, AT_ONCE)):
+            yield some
+
+
 def _embedded(records: tuple[Record, ...], embedder: Embedder) -> list[Record]:
     told = [record for record in records if record.text]
     if not told:
         return [replace(record, embedding=b"") for record in records]
-    vectors = np.asarray(embedder.embed([record.text for record in told]), np.float32)
+    vectors = np.asarray(embedder.embed([record.text for record in told], told[0].tenant), np.float32)
     if vectors.shape != (len(told), embedder.dimension):
         raise InvalidRequest(f"The embedder {embedder.id} gives {vectors.shape} numbers, not what it says.")
     made = iter(vectors)

@@ -83,6 +83,15 @@ class MemoryRules(_Model):
     """What records may be kept for, and what of them. Another purpose is refused."""
 
 
+def rules_of(path: Path | None) -> MemoryRules:
+    """The rules of a file, or those that are shipped. Raises: ConfigError."""
+    house = Path(__file__).parents[1]
+    # In a wheel, data lies in the package; in a checkout beside it.
+    places = (house / "_data" / "configs", house.parent / "configs")
+    shipped = next((found for place in places if (found := place / "memory.yaml").exists()), None)
+    return read_rules(path or shipped or places[0] / "memory.yaml")
+
+
 def read_rules(path: Path) -> MemoryRules:
     """The rules of a file. Raises: ConfigError: It cannot be read, or a field is wrong; says where."""
     document = read_document(path)

@@ -17,17 +17,19 @@ from zoran_ray.memory.consent import Consent, consent_json
 from zoran_ray.memory.dense import unit
 from zoran_ray.memory.embedder import Embedder, EmbedderId
 from zoran_ray.memory.lexical import WordCounts
-from zoran_ray.memory.ops import Batch, Drop, DropSubject, DropTenant, Give, Op, Put, Withdraw, decode_batch
+from zoran_ray.memory.ops import Batch, Drop, DropSubject, DropTenant, Give, Op, Withdraw, encode_batch
 from zoran_ray.memory.plan import Plan
+from zoran_ray.memory.qdrant import MakeMirror
 from zoran_ray.memory.record import Record, as_json, check_name, without_vector
 from zoran_ray.memory.reindex import embed_anew
 from zoran_ray.memory.rules import MemoryRules
 from zoran_ray.memory.search import Candidates, Hit, Query, fused, hits
 from zoran_ray.memory.store import Durability, Store
-from zoran_ray.memory.tenant import TenantMemory
+from zoran_ray.memory.tenant import Owned, TenantMemory
 
 MOST_IDS = 10_000
 """Most ids that one call names."""
+_TICK_S = 1e-6
 
 
 class MemoryShard:
@@ -41,6 +43,7 @@ class MemoryShard:
         durability: How writes are kept.
         clock: Unix time in seconds. Where it goes backwards, the shard's own time stands still.
         salvage: Keep what can be read of a damaged folder. What was forgotten may be back then.
+        mirror: Makes a copy of the vectors elsewhere, which finds the nearest; None for none.
 
     Raises:
         ConfigError: See `Store`.
@@ -56,12 +59,15 @@ class MemoryShard:
         durability: Durability | None = None,
         clock: Callable[[], float] = time.time,
         salvage: bool = False,
+        mirror: MakeMirror | None = None,
     ) -> None:
         asked = None if embedder is None else EmbedderId.of(embedder)
         self._rules = rules
         self._bounds = bounds or Bounds()
         self._clock = clock
-        self._store = Store(folder, asked, rules, durability or Durability(), salvage_damaged=salvage)
+        self._store = Store(
+            *(folder, asked, rules, durability or Durability()), salvage_damaged=salvage, mirror=mirror
+        )
         self._owed: list[Op] = []
         self._time = self._store.state.floor
 
@@ -80,7 +86,7 @@ class MemoryShard:
         if len(records) > self._bounds.batch:
             raise InvalidRequest(f"One write has at most {self._bounds.batch} records. Send less at once.")
         plan = self._plan()
-        stored = tuple(plan.add(record) for record in records)
+        stored = plan.add_all(records)
         ops = plan.ops()
         check_room(self._store.state, ops, self._bounds)
         return Written(stored, self._write(ops))
@@ -108,23 +114,26 @@ class MemoryShard:
         shown = self.records(query.tenant, [ranked.id for ranked in fused(found, query.limit)])
         return hits(found, query.limit, shown.get)
 
-    def word_counts(self, query: Query) -> WordCounts:
-        """What the other shards have to know for their candidates."""
+    def word_counts(self, query: Query, owned: Owned | None = None) -> WordCounts:
+        """What the other shards have to know for their candidates; `owned`: see there."""
         known = self._tenant(query.tenant)
-        return WordCounts() if known is None else known.word_counts(query)
+        return WordCounts() if known is None else known.word_counts(query, owned)
 
-    def candidates(self, query: Query, counts: WordCounts | None = None) -> Candidates:
+    def candidates(
+        self, query: Query, counts: WordCounts | None = None, owned: Owned | None = None
+    ) -> Candidates:
         """What this shard has to offer.
 
         Args:
             query: What is asked.
             counts: Word counts of all shards together; None where this is the only one.
+            owned: About whom it answers, where other shards hold the same records; None for everybody.
         """
         if query.embedding:
             # Also where the tenant has nothing: a wrong dimension is an error in any case.
             unit(query.vector(), self._store.state.dimension)
         known = self._tenant(query.tenant)
-        return Candidates() if known is None else known.candidates(query, counts)
+        return Candidates() if known is None else known.candidates(query, counts, owned)
 
     def records(self, tenant: str, ids: Iterable[str]) -> dict[str, Record]:
         """Those of a tenant's records that may be shown, by id, without their embeddings."""
@@ -219,38 +228,18 @@ class MemoryShard:
             "consents": [consent_json(c) for c in self._store.state.consents.of(tenant, subject)],
         }
 
-    def replicate(self, batch: bytes) -> None:
-        """Does what another replica of the same keys did: `Written.batch`.
-
-        Raises:
-            StateDamaged: It cannot be read.
-            InvalidRequest: Its embeddings have another dimension.
-            StorageFull, Unavailable: Nothing was done.
-        """
-        if not batch:
-            return
-        self._now()
-        self._pay()
-        decoded = decode_batch(batch)
-        for op in decoded.ops:
-            if (
-                isinstance(op, Put)
-                and op.record.embedding
-                and op.record.dimension != self.embedder.dimension
-            ):
-                raise InvalidRequest("The replicas have embeddings of different dimensions. Reindex one.")
-        check_room(self._store.state, decoded.ops, self._bounds)
-        self._store.write_batch(batch, decoded)
-
     def compact(self) -> None:
         """Writes everything anew: after that no file has a byte of what was forgotten.
 
         Raises:
-            StorageFull, Unavailable: Nothing has changed.
+            StorageFull, Unavailable: Nothing has changed; or a copy of the vectors elsewhere could not be
+                compared, and may still have some.
         """
         self._now()
         self._pay()
         self._store.compact()
+        if self._store.state.mirror is not None:
+            self._store.state.mirror.compare()
 
     def reindex(self, embedder: Embedder, progress: Callable[[int, int], None] | None = None) -> None:
         """Makes all vectors anew with another embedder, then switches over at once.
@@ -261,8 +250,9 @@ class MemoryShard:
         """
         self._now()
         self._pay()
-        fresh = self._store.new_state(embedder.dimension)
+        fresh = self._store.new_state(EmbedderId.of(embedder))
         embed_anew(self._store.state, fresh, embedder, progress)
+        fresh.changes, fresh.complete = self._store.state.changes, self._store.state.complete
         self._store.replace(fresh, EmbedderId.of(embedder))
 
     def stats(self) -> Stats:
@@ -291,6 +281,8 @@ class MemoryShard:
         end = self._store.state.next_end()
         if end is not None and end <= now:
             self._expire(self._store.state.due(now))
+        if self._store.state.mirror is not None:
+            self._store.state.mirror.settle()
         return now
 
     def _expire(self, over: Sequence[Drop]) -> None:
@@ -299,7 +291,7 @@ class MemoryShard:
             self._pay()
         except Unavailable:
             # It is over all the same; the disk hears of it with the next write.
-            self._store.state.apply(Batch(self._time, tuple(over)))
+            self._store.state.apply(Batch(self._time, tuple(over)), logged=False)
 
     def _pay(self) -> None:
         """Writes down what could not be written before."""
@@ -310,10 +302,16 @@ class MemoryShard:
     def _write(self, ops: Sequence[Op], *, urgent: bool = False) -> bytes:
         if not ops:
             return b""
-        owed = self._owed
-        batch = self._store.write(self._time, [*owed, *ops], urgent=urgent)
+        all_ops = [*self._owed, *ops]
+        # Every write is later than all before it, also where the clock stands still.
+        self._time = max(self._time, self._store.state.floor + _TICK_S)
+        batch = encode_batch(self._time, all_ops)
+        self._log(batch, Batch(self._time, tuple(all_ops)), urgent=urgent)
         self._owed = []
         return batch
+
+    def _log(self, data: bytes, batch: Batch, *, urgent: bool = False) -> None:
+        self._store.write_batch(data, batch, urgent=urgent)
 
     def _tenant(self, tenant: str) -> TenantMemory | None:
         self._now()

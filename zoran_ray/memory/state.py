@@ -4,12 +4,28 @@ Live and after a crash the same operations are applied by the same code. Nothing
 here refuses. Knows no disk and no clock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import groupby
 
+from zoran_ray.memory.changes import CONSENTS, WHOLE, Changes, Mark
 from zoran_ray.memory.consent import ConsentBook
-from zoran_ray.memory.ops import Batch, Drop, DropSubject, DropTenant, Give, Op, Put, Withdraw
-from zoran_ray.memory.record import Record
+from zoran_ray.memory.ops import (
+    Batch,
+    Complete,
+    Drop,
+    DropSubject,
+    DropTenant,
+    Foreign,
+    Give,
+    Noted,
+    Op,
+    Put,
+    Settled,
+    Withdraw,
+)
+from zoran_ray.memory.qdrant import QdrantMirror
+from zoran_ray.memory.record import Record, encode_body
 from zoran_ray.memory.rules import MemoryRules, sameness
 from zoran_ray.memory.tenant import TenantMemory
 
@@ -21,6 +37,8 @@ class ShardState:
         dimension: Numbers in an embedding.
         rules: Say which records are the same.
         most_consents: Most consents kept.
+        noting: Whether changes are noted for peers.
+        mirror: A copy of the vectors elsewhere; None for none.
 
     Attributes:
         tenants: What is known of each.
@@ -28,15 +46,31 @@ class ShardState:
         floor: The latest time in any operation, in seconds: a shard's time never runs backwards.
         records: How many records there are.
         dropped: Records and consents dropped since the state was made: what a compaction would remove.
+        changes: What peers may not know yet.
+        complete: Whether every peer has told what it knows.
     """
 
-    def __init__(self, dimension: int, rules: MemoryRules, most_consents: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        rules: MemoryRules,
+        most_consents: int = 1_000_000,
+        *,
+        noting: bool = False,
+        mirror: QdrantMirror | None = None,
+    ) -> None:
         self.dimension = dimension
+        self.mirror = mirror
         self.tenants: dict[str, TenantMemory] = {}
         self.consents = ConsentBook(most_consents)
         self.floor = 0.0
         self.records = 0
         self.dropped = 0
+        self.changes = Changes()
+        self.complete = False
+        self._noting = noting
+        self._own = noting
+        self._at = 0.0
         self._tenant_bytes = 0
         self._counted: dict[str, int] = {}
         self._rules = rules
@@ -50,11 +84,22 @@ class ShardState:
         tables = 150 * (len(self._same) + len(self._ends)) + 800 * len(self.consents)
         return tables + self._tenant_bytes
 
-    def apply(self, batch: Batch) -> None:
-        """Does what a batch says."""
+    def apply(self, batch: Batch, *, logged: bool = True) -> None:
+        """Does what a batch says.
+
+        Args:
+            logged: It is in the log, so that its number is the same after a crash.
+        """
         self.floor = max(self.floor, batch.at)
-        for op in batch.ops:
-            self._apply(op)
+        self.changes.number += logged
+        self._at = batch.at
+        self._own = self._noting and not (batch.ops and isinstance(batch.ops[0], Foreign))
+        for kind, ops in groupby(batch.ops, type):
+            if kind is Put:
+                self._put_all([op for op in ops if isinstance(op, Put)])
+                continue
+            for op in ops:
+                self._apply(op)
         for name in {_tenant_of(op) for op in batch.ops}:
             self._count(name)
 
@@ -93,6 +138,15 @@ class ShardState:
                 if (record := tenant.get(record_id)) is not None:
                     yield record
 
+    def subjects(self, tenant: str) -> set[str]:
+        """Everybody of whom a tenant has a record or a consent."""
+        known = self.tenants.get(tenant)
+        return {*(known.subjects() if known else ()), *self.consents.subjects(tenant)}
+
+    def _note(self, tenant: str, subject: str, what: str) -> None:
+        if self._own:
+            self.changes.note(tenant, subject, what, self._at)
+
     def _count(self, name: str) -> None:
         """Counts a tenant's memory anew."""
         tenant, before = self.tenants.get(name), self._counted.pop(name, 0)
@@ -104,39 +158,70 @@ class ShardState:
     def _apply(self, op: Op) -> None:
         match op:
             case Put():
-                self._put(op)
+                self._put_all([op])
             case Drop(tenant, ids):
                 for record_id in ids:
                     self._drop(tenant, record_id)
             case DropSubject(tenant, subject):
+                self._note(tenant, subject, WHOLE)
                 self._drop_all(tenant, subject)
                 self.consents.forget_subject(tenant, subject)
                 self.dropped += 1
             case DropTenant(tenant):
+                for subject in self.subjects(tenant):
+                    self._note(tenant, subject, WHOLE)
                 self._drop_all(tenant, None)
                 self.consents.forget_tenant(tenant)
                 self.dropped += 1
             case Give(consent):
+                self._note(consent.tenant, consent.subject, CONSENTS)
                 self.consents.keep(consent)
             case Withdraw(tenant, consent_id, at):
                 self._withdraw(tenant, consent_id, at)
+            case Settled(peer, folder, number):
+                self.changes.mark(peer, Mark(folder, number))
+            case Noted(number, rows):
+                self.changes.restore(number, rows)
+            case Complete():
+                self.complete = True
+            case Foreign():
+                pass  # `apply` has seen it
 
-    def _put(self, op: Put) -> None:
-        record = op.record
-        self._drop(record.tenant, record.id, replaced=True)
-        consent = self.consents.find(record.tenant, record.consent) if record.consent else None
-        hidden = consent is not None and consent.withdrawn is not None
-        tenant = self.tenants.get(record.tenant)
+    def _put_all(self, ops: Sequence[Put]) -> None:
+        """Does many at once; where an id comes twice, one by one."""
+        if len(ops) > 1 and len({(op.record.tenant, op.record.id) for op in ops}) < len(ops):
+            for op in ops:
+                self._put_all([op])
+            return
+        of_tenant: dict[str, list[Put]] = {}
+        for op in ops:
+            record = op.record
+            self._drop(record.tenant, record.id, replaced=True)
+            self._note(record.tenant, record.subject, record.id)
+            if (key := op.same or sameness(record, self._rules)) is not None:
+                self._same[(record.tenant, key)] = record.id
+            if record.conversation:
+                self._rings.setdefault(_ring(record), {})[record.id] = None
+            of_tenant.setdefault(record.tenant, []).append(op)
+        for name, puts in of_tenant.items():
+            self._add(name, puts)
+        self.records += len(ops)
+        for op in ops:
+            if op.record.ends is not None:
+                self._expect(op.record.ends, op.record)
+
+    def _add(self, name: str, ops: Sequence[Put]) -> None:
+        """Adds records to their tenant."""
+        tenant = self.tenants.get(name)
         if tenant is None:
-            tenant = self.tenants[record.tenant] = TenantMemory(self.dimension)
-        tenant.add(record, op.body, hidden=hidden)
-        self.records += 1
-        if (key := op.same or sameness(record, self._rules)) is not None:
-            self._same[(record.tenant, key)] = record.id
-        if record.conversation:
-            self._rings.setdefault(_ring(record), {})[record.id] = None
-        if record.ends is not None:
-            self._expect(record.ends, record)
+            dense = None if self.mirror is None else self.mirror.index(name)
+            tenant = self.tenants[name] = TenantMemory(self.dimension, dense)
+        bodies = [encode_body(op.record) if op.body is None else op.body for op in ops]
+        tenant.add_all([op.record for op in ops], bodies, [self._hidden(op.record) for op in ops])
+
+    def _hidden(self, record: Record) -> bool:
+        consent = self.consents.find(record.tenant, record.consent) if record.consent else None
+        return consent is not None and consent.withdrawn is not None
 
     def _expect(self, end: float, record: Record) -> None:
         heappush(self._ends, (end, record.tenant, record.id))
@@ -145,11 +230,13 @@ class ShardState:
             self._ends = [(end, tenant, name) for end, tenant, name in known if end is not None]
             heapify(self._ends)
 
-    def _drop(self, tenant: str, record_id: str, *, replaced: bool = False) -> None:
+    def _drop(self, tenant: str, record_id: str, *, replaced: bool = False, noted: bool = False) -> None:
         known = self.tenants.get(tenant)
         record = None if known is None else known.remove(record_id)
         if known is None or record is None:
             return
+        if not replaced and not noted:
+            self._note(tenant, record.subject, record_id)
         if not known and not replaced:
             del self.tenants[tenant]
         self.records -= 1
@@ -166,11 +253,13 @@ class ShardState:
     def _drop_all(self, tenant: str, subject: str | None) -> None:
         known = self.tenants.get(tenant)
         for record_id in [] if known is None else known.ids(subject):
-            self._drop(tenant, record_id)
+            self._drop(tenant, record_id, noted=True)
 
     def _withdraw(self, tenant: str, consent_id: str, at: float) -> None:
         self.consents.withdraw(tenant, consent_id, at)
         known, consent = self.tenants.get(tenant), self.consents.find(tenant, consent_id)
+        if consent is not None:
+            self._note(tenant, consent.subject, CONSENTS)
         if known is None or consent is None:
             return
         for record_id in known.ids(consent.subject):
@@ -185,6 +274,8 @@ def _tenant_of(op: Op) -> str:
             return record.tenant
         case Give(consent):
             return consent.tenant
+        case Foreign() | Complete() | Settled() | Noted():
+            return ""
         case _:
             return op.tenant
 

@@ -4,6 +4,7 @@ Knows generations, the log and the state; knows no rule but how the state is mad
 """
 
 import contextlib
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from zoran_ray.memory.disk import Disk, FolderLock, OsDisk, write_refused
 from zoran_ray.memory.embedder import EmbedderId, check_same
 from zoran_ray.memory.frames import salvage
 from zoran_ray.memory.generations import Generation, begin, clear, latest, read
-from zoran_ray.memory.ops import Batch, Give, Op, Put, decode_batch, encode_batch
-from zoran_ray.memory.record import encode
+from zoran_ray.memory.ops import Batch, Complete, Give, Noted, Op, Put, Settled, decode_batch, encode_batch
+from zoran_ray.memory.qdrant import MakeMirror
+from zoran_ray.memory.record import framed_body
 from zoran_ray.memory.rules import MemoryRules
 from zoran_ray.memory.state import ShardState
 from zoran_ray.memory.wal import Fsync, WriteAheadLog
@@ -38,12 +40,14 @@ class Durability:
         interval_s: For `Fsync.INTERVAL`: seconds of writes that a power cut may cost.
         disk: Files and names.
         most_consents: Most consents kept.
+        noting: Note what changes, for peers that hold the same keys.
     """
 
     fsync: Fsync = Fsync.ALWAYS
     interval_s: float = 0.1
     disk: Disk = OsDisk()  # noqa: RUF009 - it has no state
     most_consents: int = 1_000_000
+    noting: bool = False
 
 
 class Store:
@@ -56,10 +60,12 @@ class Store:
         durability: How writes are kept.
         salvage_damaged: Keep what can be read of a damaged shard, and write it anew. Forgotten records
             whose forgetting cannot be read may be back.
+        mirror: Makes a copy of the vectors elsewhere; None for none.
 
     Attributes:
         state: What the shard knows.
         embedder: Which embedder its vectors are from.
+        id: Of this folder; another folder of the same name has another one.
         cut_bytes: Bytes of an unfinished write that were removed.
 
     Raises:
@@ -82,12 +88,15 @@ class Store:
         durability: Durability,
         *,
         salvage_damaged: bool = False,
+        mirror: MakeMirror | None = None,
     ) -> None:
         self._rules = rules
+        self._mirror = mirror
         self._durability = durability
         self._lock = FolderLock(folder)
         self._reserve = folder / "reserve"
         self.cut_bytes = 0
+        self.id = secrets.token_hex(8)
         try:
             found = latest(folder)
             if found is None:
@@ -135,6 +144,8 @@ class Store:
                 self._durability.disk.remove(self._reserve)
             self._log.append([data])
         self.state.apply(batch)
+        if self.state.mirror is not None:
+            self.state.mirror.settle()
 
     def compact(self) -> None:
         """Writes everything anew: nothing that was dropped is in any file after that.
@@ -160,9 +171,16 @@ class Store:
             self.state, self.embedder = old
             raise
 
-    def new_state(self, dimension: int) -> ShardState:
+    def new_state(self, embedder: EmbedderId) -> ShardState:
         """An empty state."""
-        return ShardState(dimension, self._rules, self._durability.most_consents)
+        durability = self._durability
+        return ShardState(
+            embedder.dimension,
+            self._rules,
+            durability.most_consents,
+            noting=durability.noting,
+            mirror=None if self._mirror is None else self._mirror(self.id, embedder),
+        )
 
     def sync(self) -> None:
         """Waits until everything written is on the disk."""
@@ -179,7 +197,7 @@ class Store:
         if embedder is None:
             raise ConfigError(f"{generation.folder} holds no memory yet. Say which embedder it is for.")
         self.embedder = embedder
-        self.state = self.new_state(embedder.dimension)
+        self.state = self.new_state(embedder)
         self._generation = generation
         self._log = begin(generation, self._content(), self._make_log, self._durability.disk)
 
@@ -214,9 +232,10 @@ class Store:
         if meta["form"] != FORM:
             raise StateDamaged(f"{self._generation.snapshot} is of a later version. Update zoran_ray.")
         self.embedder = EmbedderId(meta["embedder"], meta["dimension"])
+        self.id = meta.get("id", self.id)
         if embedder is not None:
             check_same(self.embedder, embedder)
-        self.state = self.new_state(self.embedder.dimension)
+        self.state = self.new_state(self.embedder)
         self._apply(content, salvaging)
         self.state.dropped = 0
 
@@ -240,13 +259,18 @@ class Store:
         """Payloads of a snapshot: what it is, then batches that make the state out of nothing."""
         state = self.state
         yield orjson.dumps(
-            {"form": FORM, "embedder": self.embedder.id, "dimension": self.embedder.dimension}
+            {
+                "form": FORM,
+                "id": self.id,
+                "embedder": self.embedder.id,
+                "dimension": self.embedder.dimension,
+            }
         )
         ops: list[Op] = []
         size = 0
         for op in self._ops():
             ops.append(op)
-            size += len(encode(op.record)) if isinstance(op, Put) else 1000
+            size += len(op.body or b"") + len(op.record.embedding) if isinstance(op, Put) else 1000
             if size > CHUNK_BYTES:
                 yield encode_batch(state.floor, ops)
                 ops, size = [], 0
@@ -257,7 +281,14 @@ class Store:
         for consent in self.state.consents.all():
             yield Give(consent)
         for record in self.state.all_records():
-            yield Put(record)
+            yield Put(record, body=framed_body(record))
+        # Last, since all before it counts as written anew.
+        changes = self.state.changes
+        if self.state.complete:
+            yield Complete()
+        yield Noted(changes.number, tuple(changes.rows()))
+        for peer, mark in changes.marks.items():
+            yield Settled(peer, mark.folder, mark.number)
 
     def _make_log(self, path: Path) -> WriteAheadLog:
         d = self._durability

@@ -64,6 +64,7 @@ class Z5:
     Args:
         dictionaries: Those frames may name; of a kind the last one is written with.
         level: zstd's compression level, 1..22, for content that is not short.
+        short_level: The same for content up to `SHORT_BYTES`.
         max_bytes: Most content in bytes, written or read.
 
     Raises:
@@ -71,9 +72,15 @@ class Z5:
     """
 
     def __init__(
-        self, dictionaries: Iterable[Dictionary] = (), *, level: int = LEVEL, max_bytes: int = MAX_BYTES
+        self,
+        dictionaries: Iterable[Dictionary] = (),
+        *,
+        level: int = LEVEL,
+        short_level: int = SHORT_LEVEL,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._level = level
+        self._short_level = short_level
         self._max_bytes = max_bytes
         self._by_id: dict[str, _Ready] = {}
         self._id_of: dict[str, str] = {}
@@ -165,7 +172,7 @@ class Z5:
             return _compressor(self._level, ready.long if ready else None)
         kept: dict[_Ready | None, zstandard.ZstdCompressor] = self._of_thread.__dict__.setdefault("c", {})
         if ready not in kept:
-            kept[ready] = _compressor(SHORT_LEVEL, ready.short if ready else None)
+            kept[ready] = _compressor(self._short_level, ready.short if ready else None)
         return kept[ready]
 
     def _decompressor(self, ready: "_Ready | None") -> zstandard.ZstdDecompressor:
@@ -194,7 +201,7 @@ class Z5:
         if known is not None and known.dictionary.content != each.content:
             raise InvalidRequest(f"Two dictionaries have the id {each.id}; train one of them again.")
         self._by_id[each.id] = known or _Ready(
-            each, _precomputed(each, SHORT_LEVEL), _precomputed(each, self._level)
+            each, _precomputed(each, self._short_level), _precomputed(each, self._level)
         )
         self._id_of[each.kind] = each.id
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zoran_ray.privacy.finding import Finding
+from zoran_ray.privacy.finding import Finding, replaced
+from zoran_ray.privacy.json_text import JsonText
 from zoran_ray.privacy.placeholder import FORM, placeholder
 from zoran_ray.privacy.scanner import Scanner
 
@@ -42,16 +43,29 @@ class Masker:
     def mask(self, text: str) -> Masked:
         """The text with every finding replaced. Placeholders in it are left as they are."""
         findings = _outside_placeholders(text, self._scanner.scan(text))
-        parts, names, values, place = [], [], {}, 0
-        for finding in findings:
-            value = text[finding.start : finding.end]
-            name = placeholder(self._key, self._tenant, finding.kind, value)
-            parts += [text[place : finding.start], name]
-            names.append(name)
-            values[name] = value
-            place = finding.end
-        parts.append(text[place:])
-        return Masked("".join(parts), tuple(findings), tuple(names), values)
+        names, values = self._named(text, findings)
+        return Masked(replaced(text, findings, names), tuple(findings), names, values)
+
+    def mask_json(self, text: str) -> Masked:
+        """The same for a text that is JSON, and stays so; any other is masked as `mask` does.
+
+        The places of the findings are those in the text without its escapes.
+        """
+        parsed = JsonText.of(text)
+        if parsed is None:
+            return self.mask(text)
+        findings = parsed.within_values(_outside_placeholders(parsed.view, self._scanner.scan(parsed.view)))
+        names, values = self._named(parsed.view, findings)
+        return Masked(parsed.replaced(findings, names), tuple(findings), names, values)
+
+    def _named(self, text: str, findings: Sequence[Finding]) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Placeholders of the findings, in order, and what each stands for."""
+        found = [text[each.start : each.end] for each in findings]
+        names = tuple(
+            placeholder(self._key, self._tenant, each.kind, value)
+            for each, value in zip(findings, found, strict=True)
+        )
+        return names, dict(zip(names, found, strict=True))
 
 
 def _outside_placeholders(text: str, findings: Sequence[Finding]) -> Sequence[Finding]:

@@ -1,7 +1,8 @@
 """How names and addresses are found, if at all: by a model that somebody plugs in. None comes with us."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from importlib import import_module
 from typing import Protocol
 
 from zoran_ray.errors import ConfigError
@@ -44,3 +45,49 @@ def found_by(finder: EntityFinder, text: str) -> Iterator[Finding]:
                 " Mend it or take it out of the configuration."
             )
         yield finding
+
+
+class Chosen:
+    """A plug-in of which only some kinds are wanted.
+
+    Args:
+        finder: The plug-in.
+        wanted: Kinds; those that it does not have are nobody's business here.
+    """
+
+    def __init__(self, finder: EntityFinder, wanted: Collection[str]) -> None:
+        self._finder = finder
+        self.kinds = tuple(kind for kind in finder.kinds if kind in wanted)
+
+    def find(self, text: str) -> Iterator[Finding]:
+        """The findings of these kinds. Raises: ConfigError: As `found_by`."""
+        return (finding for finding in found_by(self._finder, text) if finding.kind in self.kinds)
+
+
+def load_plugins(names: Iterable[str]) -> tuple[EntityFinder, ...]:
+    """Makes the plug-ins of these names, `module:Class`, in order.
+
+    Raises:
+        ConfigError: One cannot be imported or made, or is none.
+    """
+    return tuple(map(_loaded, names))
+
+
+def _loaded(name: str) -> EntityFinder:
+    module, _, kind = name.partition(":")
+    try:
+        finder = getattr(import_module(module), kind)()
+    except Exception as error:
+        raise ConfigError(
+            f"The privacy plug-in {name[:128]!r} cannot be loaded: {type(error).__name__}:"
+            f" {str(error)[:256]}. Install it, or correct privacy.plugins (module:Class).",
+            param="privacy.plugins",
+        ) from error
+    kinds = getattr(finder, "kinds", None)
+    is_one = isinstance(kinds, tuple) and all(isinstance(each, str) for each in kinds)
+    if not is_one or not callable(getattr(finder, "find", None)):
+        raise ConfigError(
+            f"{name[:128]!r} is no privacy plug-in: it needs `kinds`, a tuple of names, and `find(text)`.",
+            param="privacy.plugins",
+        )
+    return checked(finder)

@@ -6,12 +6,12 @@ from typing import Literal
 
 from zoran_ray.errors import PermissionDenied
 from zoran_ray.privacy.finding import Finding
-from zoran_ray.privacy.settings import Mode
+from zoran_ray.settings import PrivacyMode
 
 Action = Literal["pass", "mask", "refuse"]
 
 
-def choose_action(mode: Mode, remote: bool) -> Action:
+def choose_action(mode: PrivacyMode, remote: bool) -> Action:
     """What to do with personal data in a request.
 
     Args:

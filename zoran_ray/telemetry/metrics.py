@@ -169,6 +169,13 @@ class GatewayMetrics:
         self._rollbacks = Gauge(
             names.ROLLBACKS, "Rollbacks of the guard since the Resonator started.", registry=r
         )
+        self._memory_lost = Counter(
+            names.MEMORY_LOST,
+            "Conversations that were to be remembered and were not.",
+            (names.REASON,),
+            registry=r,
+        )
+        self._masked = Counter(names.PRIVACY_MASKED, "Values masked, by kind.", (names.KIND,), registry=r)
         self._models: frozenset[str] = frozenset()
         self._remote: frozenset[str] = frozenset()
         self._series: dict[tuple[str, str], _Series] = {}
@@ -204,6 +211,10 @@ class GatewayMetrics:
         """The gauge of requests that wait for a replica of `model`."""
         return self._waiting.labels(self._known(model))
 
+    def memory_lost(self, reason: str) -> None:
+        """Count a conversation that could not be written to the memory."""
+        self._memory_lost.labels(_bounded(reason, names.LOST_REASONS)).inc()
+
     def observe_fleet(self, fleet: FleetSnapshot) -> None:
         """Learn which models there are (only those become label values) and count their replicas."""
         gone, self._models = self._models - set(fleet.models), frozenset(fleet.models)
@@ -216,6 +227,10 @@ class GatewayMetrics:
             for state in names.REPLICA_STATES:
                 count = sum(r.model == model and r.state == state for r in fleet.replicas)
                 self._replicas.labels(model, state).set(count)
+
+    def observe_masked(self, kind: str, count: int) -> None:
+        """Count values that were masked."""
+        self._masked.labels(_bounded(kind, names.PII_KINDS)).inc(count)
 
     def observe_catalogue(self, remote: Collection[str]) -> None:
         """Learn which models providers serve: those become label values too."""

@@ -8,9 +8,10 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ (metrics, spans, his
 """
 
 from http import HTTPStatus
-from typing import Final
+from typing import Final, get_args
 
 from zoran_ray.errors import ZoranError
+from zoran_ray.settings import PiiKind
 
 OTHER: Final = "other"
 
@@ -40,6 +41,8 @@ ROUTED: Final = "zoran_routed_total"
 MIX: Final = "zoran_route_mix"
 ROLLBACKS: Final = "zoran_route_rollbacks"
 MAP_ENTRIES: Final = "zoran_map_entries"
+PRIVACY_MASKED: Final = "zoran_privacy_masked_total"
+MEMORY_LOST: Final = "zoran_memory_writes_lost_total"
 # Added where expositions are merged.
 PART_UP: Final = "zoran_exposition_part_up"
 
@@ -65,6 +68,8 @@ METRICS: Final = frozenset(
         MIX,
         ROLLBACKS,
         MAP_ENTRIES,
+        PRIVACY_MASKED,
+        MEMORY_LOST,
         PART_UP,
     }
 )
@@ -96,6 +101,8 @@ ENDPOINTS: Final = frozenset(
         "/v1/feedback",
         "/v1/route/explain",
         "/v1/routing/state",
+        "/v1/privacy/mask",
+        "/v1/privacy/unmask",
         "/tokenize",
         "/detokenize",
         "/health",
@@ -108,8 +115,12 @@ STATUS_CODES: Final = frozenset(str(status.value) for status in HTTPStatus) | {"
 ERROR_CODES: Final = frozenset(_codes(ZoranError))
 """Why a request was refused or its relay failed."""
 TOKEN_KINDS: Final = ("input", "output", "cached")
+PII_KINDS: Final = frozenset(get_args(PiiKind))
+"""What is masked; what plug-ins find is `other`."""
 ROUTE_REASONS: Final = frozenset({"only arm", "best value", "explore", "stays", "nothing learned"})
 """Why the router chose a model."""
+LOST_REASONS: Final = ("full", "failed")
+"""Why something said in a conversation was not written to the memory."""
 REPLICA_STATES: Final = ("ready", "draining")
 
 # Histogram buckets in seconds. Source: OpenTelemetry GenAI metrics, recommended boundaries.

@@ -1,0 +1,62 @@
+"""How gateways and shards reach the memory's shards: through Ray, by name."""
+
+import asyncio
+from typing import Any
+
+from ray.exceptions import RayError, RayTaskError
+
+from actors.names import MEMORY, call, named
+from zoran_ray.errors import Unavailable, ZoranError, plain
+from zoran_ray.memory.links import CALL_S, ShardLost
+from zoran_ray.memory.placement import Layout
+from zoran_ray.memory.sharded import ShardedMemory
+
+_LAYOUT_S = 60.0
+"""The first to ask waits for the shards to start, and perhaps for keys to move."""
+
+
+def shard_actor(shard: str) -> str:
+    """Name of a shard's actor."""
+    return f"memory:{shard}"
+
+
+class RayLink:
+    """One shard, by name: a shard that was restarted is found again."""
+
+    def __init__(self, shard: str) -> None:
+        self._actor = shard_actor(shard)
+
+    async def ask(self, method: str, *args: Any, timeout_s: float = CALL_S) -> Any:
+        """Calls a method of the shard's `Replica`. Raises: ShardLost, ZoranError."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await named(self._actor).ask.remote(method, *args)
+        except ZoranError as error:
+            raise plain(error) from None
+        except RayTaskError as bug:
+            # Without its text, which may hold a record.
+            kind = type(bug.cause).__name__ if bug.cause else "failure"
+            raise Unavailable(f"A shard of the memory failed ({kind}); its log says more.") from None
+        except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
+            raise ShardLost(method) from None
+
+
+async def layout() -> Layout:
+    """The layout that holds now.
+
+    Raises:
+        ZoranError: What keeps the memory from starting.
+        Unavailable: The director does not answer.
+    """
+    try:
+        found: Layout = await call(MEMORY, "layout", timeout_s=_LAYOUT_S)
+        return found
+    except ZoranError as error:
+        raise plain(error) from None
+    except (TimeoutError, RayError, ValueError):
+        raise Unavailable("The memory is being started; try again shortly.", retry_after_s=2.0) from None
+
+
+def memory_client() -> ShardedMemory:
+    """The memory of this cluster."""
+    return ShardedMemory(layout, RayLink)
