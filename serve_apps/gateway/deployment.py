@@ -13,7 +13,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from ray import serve
 from ray.exceptions import RayError
 
+from actors.memory_client import memory_client
 from actors.names import ACCESS, REGISTRY, RESONATOR, call
+from actors.told import forget_names, tell
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
@@ -26,6 +28,10 @@ from serve_apps.gateway.incoming import Receive, Scope, Send
 from serve_apps.gateway.journal_pages import add_journal_pages
 from serve_apps.gateway.lessons import Lessons
 from serve_apps.gateway.local_relay import LocalRelay
+from serve_apps.gateway.memory_chat import ChatMemory
+from serve_apps.gateway.memory_desk import MemoryDesk
+from serve_apps.gateway.memory_journal import MemoryJournal
+from serve_apps.gateway.memory_pages import add_memory_pages
 from serve_apps.gateway.pages import pages
 from serve_apps.gateway.privacy_desk import PrivacyDesk
 from serve_apps.gateway.privacy_pages import add_privacy_pages
@@ -44,6 +50,7 @@ from zoran_ray.engines.vllm.pinning import pin, plan_cores
 from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.listening import accept_in_groups
 from zoran_ray.memory.embedder import chosen
+from zoran_ray.memory.rules import rules_of
 from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, KeySnapshot, ModelInfo
 from zoran_ray.privacy import Profiles, vault_folder
 from zoran_ray.routing import Snapshot
@@ -110,6 +117,10 @@ class GatewayReplica:
         add_routing_pages(app, self._door, self._router, settings.server, self._score, _routing_state)
         add_privacy_pages(app, self._door, self._privacy, settings.server)
         add_journal_pages(app, self._door)
+        rules, journal = rules_of(settings.memory_file), MemoryJournal(tell, forget_names)
+        desk = MemoryDesk(memory_client(), self._embedder, journal, rules)
+        add_memory_pages(app, self._door, desk, settings.server)
+        self._memory = ChatMemory(desk, self._metrics.memory_lost)
         self._gateway = Gateway(
             settings.server,
             fleet=self._fleet,
@@ -124,6 +135,7 @@ class GatewayReplica:
             metrics=self._metrics,
             tracing=self._tracing,
             pages=app,
+            memory=self._memory,
         )
         self._tasks: list[asyncio.Task[Any]] = []
         self._doubt = Doubt(time.monotonic)
@@ -143,7 +155,7 @@ class GatewayReplica:
         loops = (
             *(self._follow_fleet, self._follow_keys, self._follow_catalogue, self._follow_routing),
             *(self._beat, self._gateway.sweep, self._limits.run, self._spending.run, self._reporting.run),
-            self._vault.keep_swept,
+            *(self._vault.keep_swept, self._memory.run),
         )
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
         gateway = self._gateway
@@ -263,9 +275,10 @@ class GatewayReplica:
         for task in self._tasks:
             task.cancel()
         await self._spending.flush(_LAST_WORDS_S)
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await self._reporting.flush()
+        for last_words in (self._reporting.flush, self._memory.flush):
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await last_words()
         self._privacy.close()
         await self._upstream.close()
         await self._arms.close()
