@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.memory_client import RayLink, shard_actor
 from actors.memory_shard import MemoryShardActor
 from actors.names import NAMESPACE
-from zoran_ray.errors import StateDamaged, Unavailable, ZoranError
+from zoran_ray.errors import InvalidRequest, StateDamaged, Unavailable, ZoranError
 from zoran_ray.folders import sync_folder
 from zoran_ray.memory.links import ShardLost
 from zoran_ray.memory.placement import Layout, Place
@@ -72,6 +72,44 @@ class MemoryDirector:
                 self._layout = await self._begin()
                 self._watching = asyncio.create_task(self._watch(self._layout))
         return self._layout
+
+    async def remove(self, shard: str) -> Layout:
+        """Goes on without a shard that is lost; what it held is copied again from its replicas.
+
+        Returns:
+            The new layout.
+
+        Raises:
+            InvalidRequest: There is no such shard, it is the last one, or it answers.
+            Unavailable: The others do not answer; nothing has changed.
+        """
+        old = await self.layout()
+        async with self._starting:
+            if shard not in old.shards or len(old.shards) == 1:
+                raise InvalidRequest(f"The shards that can be removed are {', '.join(old.shards[1:])}.")
+            if await _answers(shard):
+                raise InvalidRequest(f"{shard} answers. Only what is lost is removed.")
+            new = Layout(tuple(place for place in old.places if place.shard != shard), old.replicas)
+            try:
+                for other in new.shards:
+                    await RayLink(other).ask("go_without", shard)
+                for other in new.shards:
+                    await RayLink(other).ask("hand_over", new, timeout_s=_MOVE_S)
+            except ShardLost:
+                raise Unavailable("Another shard does not answer; try again.") from None
+            self._write(new)
+            await self._begin_anew(new)
+        return new
+
+    async def _begin_anew(self, layout: Layout) -> None:
+        nodes = await asyncio.to_thread(_alive_nodes)
+        await self._end(list(self._actors))
+        for place in layout.places:
+            self._start(place, layout, nodes)
+        if self._watching is not None:
+            self._watching.cancel()
+        self._layout = layout
+        self._watching = asyncio.create_task(self._watch(layout))
 
     async def resume(self) -> None:
         """Starts the shards where there is something in them: what is over has to go."""
@@ -181,6 +219,16 @@ class MemoryDirector:
             sync_folder(self._folder)
         except OSError as error:
             raise Unavailable(f"{self._folder} cannot be written: {error.strerror}.") from error
+
+
+async def _answers(shard: str) -> bool:
+    try:
+        await RayLink(shard).ask("stats")
+    except ShardLost:
+        return False
+    except ZoranError:
+        pass
+    return True
 
 
 def planned(known: Layout | None, nodes: tuple[str, ...], settings: MemorySettings) -> Layout:

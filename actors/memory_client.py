@@ -13,6 +13,7 @@ from zoran_ray.memory.sharded import ShardedMemory
 
 _LAYOUT_S = 60.0
 """The first to ask waits for the shards to start, and perhaps for keys to move."""
+_MOVE_S = 1800.0
 
 
 def shard_actor(shard: str) -> str:
@@ -42,14 +43,18 @@ class RayLink:
 
 
 async def layout() -> Layout:
-    """The layout that holds now.
+    """The layout that holds now. Raises: ZoranError: What keeps the memory from starting."""
+    return await _directed("layout", timeout_s=_LAYOUT_S)
 
-    Raises:
-        ZoranError: What keeps the memory from starting.
-        Unavailable: The director does not answer.
-    """
+
+async def remove_shard(shard: str) -> Layout:
+    """Goes on without a shard that is lost, see `MemoryDirector.remove`. Raises: ZoranError."""
+    return await _directed("remove", shard, timeout_s=_MOVE_S)
+
+
+async def _directed(method: str, *args: Any, timeout_s: float) -> Layout:
     try:
-        found: Layout = await call(MEMORY, "layout", timeout_s=_LAYOUT_S)
+        found: Layout = await call(MEMORY, method, *args, timeout_s=timeout_s)
         return found
     except ZoranError as error:
         raise plain(error) from None

@@ -15,7 +15,7 @@ from zoran_ray.errors import EmbedderMismatch, ZoranError
 from zoran_ray.memory.bounds import Bounds
 from zoran_ray.memory.embedder import Embedder, EmbedderId, check_same, chosen
 from zoran_ray.memory.placement import Layout
-from zoran_ray.memory.qdrant import mirrors
+from zoran_ray.memory.qdrant_connection import mirrors
 from zoran_ray.memory.reindexing import ReindexJob, ReindexState
 from zoran_ray.memory.replica import Replica
 from zoran_ray.memory.replicated import ReplicatedShard

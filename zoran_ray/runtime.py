@@ -102,6 +102,7 @@ class Server:
                 "unload": self._unload,
                 "replicas": self._replicas,
                 "memory_reindex": self._memory_reindex,
+                "memory_remove": self._memory_remove,
                 "stop": self._end,
             },
         )
@@ -275,6 +276,13 @@ class Server:
         from actors.memory_reindex import reindex_memory
 
         return await reindex_memory(self._settings.memory, progress, again=args.get("again") is True)
+
+    async def _memory_remove(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """Go on without a shard of the memory that is lost."""
+        self._running()
+        from actors.memory_client import remove_shard
+
+        return {"shards": list((await remove_shard(str(args.get("shard", "")))).shards)}
 
     async def _end(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         self._stop.set()

@@ -22,6 +22,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.memory.store import texts, unit
+
 ROOT = Path(__file__).parents[2]
 SHARDS = 2
 SUBJECTS = 400
@@ -29,7 +31,6 @@ DIMENSION = 384
 TOP = 10
 QUERIES = 200
 BATCH = 250
-TEXT = "record {number} about {subject}"
 _ENDS_WITHIN_S = 900
 _AT_ONCE = 4
 
@@ -40,10 +41,10 @@ def measure(records: int = 100_000, queries: int = QUERIES) -> dict[str, Any]:
     """Figures of a process with a Ray cluster of its own.
 
     Returns:
-        `p50_ms` and `p99_ms` of `sharded`, `hybrid` and `faiss` (`IndexFlatIP.search` over the same vectors,
-        the same queries in turn), `of_faiss` (the p50 of the first by the last), `recall` of the ten best
-        against that index, `ingest` (records a second, each durable, over HTTP's client but without HTTP)
-        and `records` of each shard.
+        `p50_ms` and `p99_ms` of `sharded`, `hybrid` and `faiss` (`IndexFlatIP.search` over the same),
+        the same queries in turn; `of_faiss` (the p50 of the first by the last); `recall` of the ten best
+        against that index; `ingest` (records a second, each durable); and the records of each of the
+        `shards`.
     """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")},
@@ -90,7 +91,8 @@ async def _measured(records: int, queries: int, state_dir: Path) -> dict[str, An
     director = ray.remote(MemoryDirector).options(**options).remote(state_dir, settings, rules_of(None))
     memory = memory_client()
     rng = np.random.default_rng(11)
-    vectors = _unit(rng.standard_normal((records, DIMENSION), dtype=np.float32))
+    vectors = unit(rng.standard_normal((records, DIMENSION), dtype=np.float32))
+    said = texts(rng, records + queries)
     now = time.time()
 
     def batch(subject: int, numbers: range) -> list[Record]:
@@ -99,7 +101,7 @@ async def _measured(records: int, queries: int, state_dir: Path) -> dict[str, An
                 f"r{number}",
                 "t",
                 f"s{subject}",
-                TEXT.format(number=number, subject=f"s{subject}"),
+                said[number],
                 "knowledge",
                 now,
                 Layer.LONG,
@@ -121,14 +123,14 @@ async def _measured(records: int, queries: int, state_dir: Path) -> dict[str, An
     ingest = records / (time.perf_counter() - began)
     flat = faiss.IndexFlatIP(DIMENSION)
     flat.add(vectors)
-    asked = _unit(rng.standard_normal((queries, DIMENSION), dtype=np.float32))
+    asked = unit(rng.standard_normal((queries, DIMENSION), dtype=np.float32))
     spent: dict[str, list[float]] = {"sharded": [], "hybrid": [], "faiss": []}
     hits = 0
-    await memory.search(Query("t", "record about s7", asked[0].tobytes(), limit=TOP))  # words are read now
+    await memory.search(Query("t", said[records], asked[0].tobytes(), limit=TOP))  # words are read now
     gc.collect()
     for number, vector in enumerate(asked):
         meant = Query("t", embedding=vector.tobytes(), limit=TOP)
-        both = Query("t", f"record about s{number}", vector.tobytes(), limit=TOP)
+        both = Query("t", " ".join(said[records + number].split()[:4]), vector.tobytes(), limit=TOP)
         took, found = await _ms(lambda meant=meant: memory.search(meant))  # type: ignore[misc]
         spent["sharded"].append(took)
         took, _ = await _ms(lambda both=both: memory.search(both))  # type: ignore[misc]
@@ -154,11 +156,6 @@ async def _ms(work: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
     began = time.perf_counter()
     found = await work()
     return 1000 * (time.perf_counter() - began), found
-
-
-def _unit(vectors: Matrix) -> Matrix:
-    unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
 
 
 def main() -> None:

@@ -41,9 +41,9 @@ class Gated:
 class Running:
     """A shard that does what it is asked in a thread, as a replica does."""
 
-    def __init__(self, shard):
+    def __init__(self, shard, reindex=None):
         self.shard = shard
-        self.job = ReindexJob(self._reindex, lambda: self.shard.embedder)
+        self.job = ReindexJob(reindex or self._reindex, lambda: self.shard.embedder)
 
     async def _reindex(self, embedder, progress):
         await asyncio.to_thread(self.shard.reindex, embedder, progress)
@@ -168,7 +168,9 @@ async def test_replicas_get_new_vectors_and_go_on(tmp_path, lab):
         for number in range(20):
             await company.memory.put([lab.record(f"old {number}", subject=f"s{number % 5}")])
         layout = company.layout
-        done = await reindex_shards(layout.shards, company.link, NEW, lambda done, total: None, poll_s=0.01)
+        replicas = {name: company.replica(name) for name in layout.shards}
+        links = {name: LocalLink(Running(each._shard, each.reindex)) for name, each in replicas.items()}
+        done = await reindex_shards(layout.shards, links.get, NEW, lambda done, total: None, poll_s=0.01)
         assert done == Reindexed(3, 0, 20 * layout.copies)
         assert await company.memory.embedder() == EmbedderId.of(NEW)
         fresh = embedding_bytes(NEW.embed(["new 1"])[0])

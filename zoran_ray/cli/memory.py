@@ -12,6 +12,7 @@ import typer
 from zoran_ray.cli.endpoint import ApiKey, BaseUrl, client
 from zoran_ray.cli.keys import lifetime_s
 from zoran_ray.cli.memory_reindex import reindex
+from zoran_ray.cli.memory_shards import remove_shard
 from zoran_ray.cli.memory_view import hit_cells, leaf, mapping, rows, shard_cells, shown
 from zoran_ray.cli.options import AsJson, ConfigFile, StateDir
 from zoran_ray.cli.output import print_json, print_table, printable
@@ -20,6 +21,7 @@ app = typer.Typer(help="What the server remembers: write, search, forget.", no_a
 consent = typer.Typer(help="What people agreed to.", no_args_is_help=True)
 app.add_typer(consent, name="consent")
 app.command("reindex")(reindex)
+app.command("remove-shard")(remove_shard)
 
 TIMEOUT_S = 90.0
 COMPACT_S = 3700.0

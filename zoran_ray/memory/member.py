@@ -259,6 +259,7 @@ class Member:
         self._shard.become_complete()
 
     def _goes(self, layout: Layout, other: str, tenant: str, subject: str) -> bool:
-        """Whether this shard hands a key to another one for a new layout."""
+        """Whether this shard hands a key to another one: the first holder that stays does."""
         now = self._layout.holders(tenant, subject)
-        return now[0] == self.name and other in layout.holders(tenant, subject) and other not in now
+        staying = [shard for shard in now if shard in layout.shards] or now
+        return staying[0] == self.name and other in layout.holders(tenant, subject) and other not in now

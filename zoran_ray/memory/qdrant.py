@@ -21,9 +21,7 @@ Tested with the official client's local mode, not with a Qdrant server.
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -31,11 +29,10 @@ from uuid import UUID
 
 import numpy as np
 
-from zoran_ray.errors import ConfigError, Unavailable
+from zoran_ray.errors import Unavailable
 from zoran_ray.memory.dense import FEW, MARGIN, DenseIndex, Mask, unit
 from zoran_ray.memory.embedder import EmbedderId
 from zoran_ray.memory.record import Vector
-from zoran_ray.settings import MemorySettings
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -44,8 +41,6 @@ LEAST = 20_000
 """Vectors of a tenant from which on Qdrant is asked: among fewer, a search is over before it answers."""
 REST_S = 30.0
 """How long Qdrant is left alone after it did not answer, in seconds."""
-TIMEOUT_S = 5
-"""Longest wait for one answer of Qdrant, in seconds."""
 
 _BATCH = 256
 _BATCHES = 4
@@ -62,46 +57,6 @@ T = TypeVar("T")
 PointId = int | str | UUID
 MakeMirror = Callable[[str, EmbedderId], "QdrantMirror"]
 """From the id of a shard's folder and its embedder."""
-
-
-def connect(url: str, api_key: str | None) -> "QdrantClient":
-    """A client for a Qdrant server; nothing is sent yet.
-
-    Raises:
-        ConfigError: The client is not installed, or the address is none.
-    """
-    try:
-        from qdrant_client import QdrantClient
-    except ImportError:
-        raise ConfigError(
-            "memory.qdrant_url is set, but the client is missing: pip install 'zoran_ray[qdrant]'",
-            param="memory.qdrant_url",
-        ) from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a key without TLS, which settings refuse but on loopback
-            return QdrantClient(url=url, api_key=api_key, timeout=TIMEOUT_S, check_compatibility=False)
-    except ValueError:
-        raise ConfigError("memory.qdrant_url is no address of a Qdrant server.") from None
-
-
-def mirrors(settings: MemorySettings) -> "MakeMirror | None":
-    """Makes the copies that the settings ask for; None where they ask for none.
-
-    Raises:
-        ConfigError: The client, the address or the file of the key is missing or wrong.
-    """
-    if settings.qdrant_url is None:
-        return None
-    key = settings.qdrant_api_key_file
-    try:
-        secret = None if key is None else key.read_text("ascii").strip()
-    except (OSError, ValueError):
-        raise ConfigError(
-            f"{key} cannot be read. Put Qdrant's API key there, readable by this user.",
-            param="memory.qdrant_api_key_file",
-        ) from None
-    return partial(QdrantMirror, connect(settings.qdrant_url, secret))
 
 
 class QdrantMirror:
@@ -289,6 +244,7 @@ class MirroredIndex(DenseIndex):
         self._mirror = mirror
         self.tenant = blake2b(tenant.encode(), digest_size=16, person=b"zoran-qdrant").hexdigest()
         self._slots: dict[int, tuple[int, ...]] = {}
+        self._slots_end = 0
 
     @property
     def size_bytes(self) -> int:
@@ -304,6 +260,7 @@ class MirroredIndex(DenseIndex):
     def add_all(self, slots: Sequence[int], vectors: Vector) -> None:
         """Adds unit vectors, float32[n, d], each under a slot that has none."""
         super().add_all(slots, vectors)
+        self._slots_end = max(self._slots_end, 1 + max(slots, default=-1))
         for slot, vector in zip(slots, vectors, strict=True):
             point = self._point(vector)
             if not (same := self._slots.get(point, ())):
@@ -325,23 +282,25 @@ class MirroredIndex(DenseIndex):
 
     def search(self, query: Vector, k: int, allowed: Mask | None = None) -> list[tuple[int, float]]:
         """As in `DenseIndex`; Qdrant says where to look, if that helps."""
-        near = None if allowed is None else self._near(unit(query, self.dimension), k + MARGIN, allowed)
+        near = self._near(unit(query, self.dimension), k + MARGIN, allowed)
         return super().search(query, k, allowed if near is None else near)
 
-    def _near(self, query: Vector, k: int, allowed: Mask) -> Mask | None:
+    def _near(self, query: Vector, k: int, allowed: Mask | None) -> Mask | None:
         """Which slots to look at, bool[slots]; None for all."""
-        wanted, count = int(np.count_nonzero(allowed)), len(self)
+        count = len(self)
+        wanted = count if allowed is None else int(np.count_nonzero(allowed))
         unsent = self._mirror.unsent(self)
         if count < self._mirror.least or wanted < FEW * count or wanted <= k or unsent is None:
             return None
-        asked = min(_MOST_ASKED, int(_MORE * k * len(allowed) / wanted))
+        asked = min(_MOST_ASKED, int(_MORE * k * max(1.0, count / wanted)))
         points = self._mirror.nearest(self.tenant, query, asked)
         if points is None:
             return None
-        near: Mask = np.zeros(len(allowed), np.bool_)
+        near: Mask = np.zeros(self._slots_end if allowed is None else len(allowed), np.bool_)
         for point in (*points, *unsent):
             near[list(self._slots.get(point, ()))] = True
-        near &= allowed
+        if allowed is not None:
+            near &= allowed
         return near if np.count_nonzero(near) >= k else None
 
     def _point(self, vector: Vector) -> int:

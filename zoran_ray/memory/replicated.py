@@ -33,6 +33,8 @@ MESSAGE_BYTES = 1 << 20
 class ReplicatedShard(MemoryShard):
     """What peers ask of each other. Its `Durability` must say `noting`."""
 
+    _tick_s = 1e-6
+    """Every write is later than all before it, also where the clock stands still: of two, one is later."""
     _unwritten: dict[str, Mark] | None = None
     _written: list[tuple[bytes, Batch]] | None = None
 

@@ -29,7 +29,6 @@ from zoran_ray.memory.tenant import Owned, TenantMemory
 
 MOST_IDS = 10_000
 """Most ids that one call names."""
-_TICK_S = 1e-6
 
 
 class MemoryShard:
@@ -48,6 +47,8 @@ class MemoryShard:
     Raises:
         ConfigError: See `Store`.
     """
+
+    _tick_s = 0.0
 
     def __init__(
         self,
@@ -303,8 +304,7 @@ class MemoryShard:
         if not ops:
             return b""
         all_ops = [*self._owed, *ops]
-        # Every write is later than all before it, also where the clock stands still.
-        self._time = max(self._time, self._store.state.floor + _TICK_S)
+        self._time = max(self._time, self._store.state.floor + self._tick_s)
         batch = encode_batch(self._time, all_ops)
         self._log(batch, Batch(self._time, tuple(all_ops)), urgent=urgent)
         self._owed = []

@@ -132,6 +132,7 @@ class ShardedMemory:
         rows = []
         for place, answer in zip(layout.places, answers, strict=True):
             if isinstance(answer, BaseException):
+                self._stale = True
                 rows.append(ShardStats(place.shard, place.node, None))
             else:
                 rows.append(ShardStats(place.shard, place.node, *answer))
@@ -275,7 +276,7 @@ class ShardedMemory:
         elif self._stale:
             with contextlib.suppress(Unavailable):
                 self._layout = await self._ask_layout()
-        self._stale = False
+            self._stale = False
         return self._layout
 
 
