@@ -16,7 +16,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, ModelInfo, ReplicaInfo
-from zoran_ray.settings import ModelsFile
+from zoran_ray.models_file import ModelsFile
 
 log = logging.getLogger("zoran.registry")
 

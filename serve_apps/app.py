@@ -8,7 +8,8 @@ from typing import Any
 from serve_apps.gateway.deployment import gateway_app
 from serve_apps.vllm_replica import replica_app
 from zoran_ray.messages import ModelInfo
-from zoran_ray.settings import ModelSpec, Settings
+from zoran_ray.models_file import ModelSpec
+from zoran_ray.settings import Settings
 
 GATEWAY_APP = "gateway"
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from serve_apps.cluster_gpus import ClusterGpus, GpuCount
 from serve_apps.scaling import ReplicaSignals, ScalingState, Signals, desired_replicas
-from zoran_ray.settings import ScalingSettings
+from zoran_ray.models_file import ScalingSettings
 
 if TYPE_CHECKING:
     from ray.serve.config import AutoscalingConfig

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoran_ray.engines.catalogue_file import CatalogueFile
 from zoran_ray.engines.offering import difference
-from zoran_ray.settings import ModelsFile
+from zoran_ray.models_file import ModelsFile
 
 log = logging.getLogger("zoran.models")
 

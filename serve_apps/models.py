@@ -18,8 +18,9 @@ from zoran_ray.engines.offering import described, left_alone, offer_row, offered
 from zoran_ray.engines.static import is_static, probe
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, ModelNotFound
 from zoran_ray.messages import FleetSnapshot, ModelInfo, ReplicaInfo
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.pocket import card
-from zoran_ray.settings import ModelsFile, ModelSpec, Settings
+from zoran_ray.settings import Settings
 
 log = logging.getLogger("zoran.models")
 

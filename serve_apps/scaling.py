@@ -9,7 +9,7 @@ constant load makes the number go up and down.
 import math
 from dataclasses import dataclass
 
-from zoran_ray.settings import ScalingSettings
+from zoran_ray.models_file import ScalingSettings
 
 ROOM_TO_SPARE = 0.8
 """Share of a target that the smaller number of replicas may reach when one is taken away."""

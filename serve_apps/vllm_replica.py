@@ -18,7 +18,8 @@ from serve_apps.autoscaling import autoscaling_config
 from zoran_ray.engines.vllm import EngineServer, require_build
 from zoran_ray.errors import ZoranError
 from zoran_ray.messages import ReplicaInfo, ReplicaState
-from zoran_ray.settings import ClusterSettings, ModelSpec
+from zoran_ray.models_file import ModelSpec
+from zoran_ray.settings import ClusterSettings
 
 log = logging.getLogger("zoran.replica")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from zoran_ray.settings import ModelsFile
+from zoran_ray.models_file import ModelsFile
 
 ReplicaState = Literal["ready", "draining"]
 

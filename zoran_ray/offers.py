@@ -1,6 +1,6 @@
 """What a model can do, costs and may be used for, and where a provider's model is reached.
 
-Frozen values like those of `zoran_ray.settings`, which has the file they stand in.
+Frozen values like those of `zoran_ray.settings`; `zoran_ray.models_file` has the file they stand in.
 """
 
 import re
@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Use = Literal["commercial", "research", "personal"]
 Modality = Literal["text", "image"]
@@ -180,3 +181,8 @@ def address(text: str) -> str:
             "an address holds no user, password or query: name the key in api_key_env or api_key_file"
         )
     return text.rstrip("/")
+
+
+def fault(text: str, *place: str | int) -> InitErrorDetails:
+    """A mistake at one place of the file, told like pydantic's own."""
+    return InitErrorDetails(type=PydanticCustomError("value_error", text), loc=place, input=None)

@@ -36,9 +36,9 @@ from zoran_ray.engines.vllm.args import argv
 from zoran_ray.engines.vllm.build import installed_build, require_build
 from zoran_ray.errors import ConfigError, ZoranError
 from zoran_ray.houses import require_own_houses
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.privacy import prepare_privacy
 from zoran_ray.processes import descendants, end, process_row, require_free, role
-from zoran_ray.settings import ModelsFile, ModelSpec
 
 OnProgress = Callable[[str, str], None]
 

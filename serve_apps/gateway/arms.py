@@ -13,7 +13,7 @@ from zoran_ray.engines.breaker import DEFAULT_POLICY, BreakerPolicy
 from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.providers.build import Engines
 from zoran_ray.errors import ModelNotFound, Unavailable, ZoranError
-from zoran_ray.settings import ModelsFile
+from zoran_ray.models_file import ModelsFile
 
 
 class Arms:

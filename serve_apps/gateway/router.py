@@ -18,6 +18,7 @@ from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.providers.build import endpoints_of
 from zoran_ray.errors import InvalidRequest, NoArmFits, ZoranError
 from zoran_ray.messages import KeyInfo
+from zoran_ray.models_file import ModelSpec
 from zoran_ray.offers import AUTO, ArmSpec
 from zoran_ray.routing import (
     Decision,
@@ -31,7 +32,7 @@ from zoran_ray.routing import (
     task_of,
 )
 from zoran_ray.routing.needs import excluded, nothing_fits
-from zoran_ray.settings import ModelSpec, RoutingSettings
+from zoran_ray.settings import RoutingSettings
 from zoran_ray.wire import Endpoint, RequestBody
 
 _LOCAL_PATHS = frozenset(endpoint.path for endpoint in Endpoint)

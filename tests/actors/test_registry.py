@@ -10,7 +10,7 @@ from actors import registry as registry_module
 from actors.registry import GATEWAY_SILENCE_S, HEARTBEAT_S, SILENCE_S, ReplicaRegistry
 from zoran_ray.errors import ModelLoadError
 from zoran_ray.messages import ModelInfo, ReplicaInfo, ReplicaLoad
-from zoran_ray.settings import ModelsFile, ModelSpec
+from zoran_ray.models_file import ModelsFile, ModelSpec
 
 MODEL = ModelInfo("local/m", ("m",), "g1", "app", "embedded")
 

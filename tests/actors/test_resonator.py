@@ -20,11 +20,12 @@ from actors.resonator import JOURNAL_FILE, ResonatorActor
 from zoran_ray.errors import Overloaded, Unavailable, UnknownRequest
 from zoran_ray.journal import Kind
 from zoran_ray.messages import CatalogueSnapshot
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec
 from zoran_ray.routing import Features, Prompt
 from zoran_ray.routing.journal import Logged
 from zoran_ray.routing.reports import Answered, Scored
-from zoran_ray.settings import JournalSettings, ModelsFile, ModelSpec, RoutingSettings
+from zoran_ray.settings import JournalSettings, RoutingSettings
 
 SETTINGS = RoutingSettings(size=24)
 X = Features(24)(Prompt("Write a python function"))

@@ -4,7 +4,7 @@ import pytest
 
 from zoran_ray.config import load, model_from_source, parse_engine_args
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import ModelSpec
+from zoran_ray.models_file import ModelSpec
 
 
 def models(tmp_path: Path, **flags: object) -> tuple[ModelSpec, ...]:

@@ -5,7 +5,8 @@ from pathlib import Path
 from zoran_ray.config import load
 from zoran_ray.config.document import read_document
 from zoran_ray.config.layers import leaves
-from zoran_ray.settings import ModelSpec, ScalingSettings, Settings
+from zoran_ray.models_file import ModelSpec, ScalingSettings
+from zoran_ray.settings import Settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

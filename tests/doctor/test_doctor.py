@@ -18,7 +18,9 @@ import pytest
 from zoran_ray.access import KeyStore
 from zoran_ray.control import ServerRecord, write_record
 from zoran_ray.doctor import Check, Subject, TorchReport, examine, machine, network, software, state
-from zoran_ray.settings import ArmSpec, ModelSpec, Settings
+from zoran_ray.models_file import ModelSpec
+from zoran_ray.offers import ArmSpec
+from zoran_ray.settings import Settings
 
 TORCH = TorchReport("2.13.0+cpu")
 ARM = ArmSpec(

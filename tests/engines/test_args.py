@@ -7,8 +7,8 @@ import pytest
 
 from zoran_ray.engines.vllm import args
 from zoran_ray.errors import ConfigError, ModelLoadError
+from zoran_ray.models_file import ModelSpec
 from zoran_ray.pocket import MODEL_DIR
-from zoran_ray.settings import ModelSpec
 
 
 def line(spec, device="cpu"):

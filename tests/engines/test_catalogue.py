@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from zoran_ray.engines.catalogue import Catalogue, Chain, read_catalogue
 from zoran_ray.errors import ConfigError, InvalidRequest, ModelNotFound, UpstreamError
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec
-from zoran_ray.settings import ModelsFile, ModelSpec
 from zoran_ray.wire import Usage
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -6,7 +6,7 @@ import pytest
 
 from zoran_ray.engines.vllm import memory
 from zoran_ray.errors import ModelLoadError
-from zoran_ray.settings import ModelSpec
+from zoran_ray.models_file import ModelSpec
 
 GIB = 1 << 30
 SPEC = ModelSpec(name="m", source="org/model")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.offering import described, difference, left_alone, offer_row, offered, runs_alike
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec, Offer
-from zoran_ray.settings import ModelsFile, ModelSpec
 
 CANARY = "hf_c4narY"
 RUNNING = ModelSpec(name="a", source="o/r", engine_args={"x": CANARY}, env={"HF_TOKEN": CANARY})

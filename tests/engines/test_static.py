@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from zoran_ray.engines.static import is_static, probe
-from zoran_ray.settings import ModelSpec
+from zoran_ray.models_file import ModelSpec
 
 
 @pytest.fixture

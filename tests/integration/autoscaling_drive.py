@@ -24,7 +24,7 @@ from ray import serve
 from ray.cluster_utils import AutoscalingCluster
 
 from serve_apps.autoscaling import autoscaling_config
-from zoran_ray.settings import ScalingSettings
+from zoran_ray.models_file import ScalingSettings
 
 MOST_GPUS = 3
 DEADLINE_S = 60.0

@@ -21,9 +21,10 @@ from actors.names import NAMESPACE, REGISTRY, RESONATOR, call
 from actors.told import ask_journal, forget_names, tell
 from zoran_ray.errors import InvalidRequest, Unavailable
 from zoran_ray.journal import JOURNAL_FILE, KEY_FILE, Event, Kind, load_key, verify_file
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.routing import Features, Prompt
 from zoran_ray.routing.reports import Answered
-from zoran_ray.settings import ModelsFile, ModelSpec, RoutingSettings, Settings
+from zoran_ray.settings import RoutingSettings, Settings
 
 MARK = f"ZORAN_TEST_MARK={os.getpid()}"
 """In the environment of all that is started here: other servers on this machine have such actors too."""

@@ -22,9 +22,10 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 from actors.cluster import start_control_plane
 from actors.names import NAMESPACE, REGISTRY, RESONATOR, call
 from actors.resonator import JOURNAL_FILE
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.routing import Features, Prompt
 from zoran_ray.routing.reports import Answered, Scored
-from zoran_ray.settings import ModelsFile, ModelSpec, RoutingSettings, Settings
+from zoran_ray.settings import RoutingSettings, Settings
 
 MARK = f"ZORAN_TEST_MARK={os.getpid()}"
 """In the environment of all that is started here: other servers on this machine have such actors too."""

@@ -10,12 +10,13 @@ import orjson
 import pytest
 
 from zoran_ray.errors import ConfigError
+from zoran_ray.models_file import ModelSpec
 from zoran_ray.offers import ArmSpec
 from zoran_ray.routing import Features, Prior, Prompt
 from zoran_ray.routing.journal import LateScore, Logged, Mark
 from zoran_ray.routing.live import LiveResonator, RolledBack, packed
 from zoran_ray.routing.reports import Answered
-from zoran_ray.settings import ModelSpec, RoutingSettings
+from zoran_ray.settings import RoutingSettings
 
 SETTINGS = RoutingSettings(size=24)
 X = Features(24)(Prompt("Write a python function"))

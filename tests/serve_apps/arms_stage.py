@@ -17,7 +17,7 @@ from zoran_ray.engines.breaker import BreakerPolicy
 from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.retry import RetryPolicy
 from zoran_ray.errors import ZoranError
-from zoran_ray.settings import ModelsFile
+from zoran_ray.models_file import ModelsFile
 from zoran_ray.wire import Endpoint, Limits, RequestBody, parse
 
 CANARY = "sk-proj-canary-5d0f1c9a7e42"

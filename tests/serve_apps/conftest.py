@@ -36,9 +36,10 @@ from zoran_ray.access import UNLIMITED, Ledger, Limits
 from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo, ReplicaInfo, ReplicaLoad
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec
 from zoran_ray.privacy import Profiles, vault_folder
-from zoran_ray.settings import ModelsFile, ModelSpec, PrivacySettings, RoutingSettings, ServerSettings
+from zoran_ray.settings import PrivacySettings, RoutingSettings, ServerSettings
 from zoran_ray.telemetry import GatewayMetrics, Tracing
 
 MODEL = "local/m"

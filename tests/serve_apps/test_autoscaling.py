@@ -9,7 +9,7 @@ import pytest
 
 from serve_apps.autoscaling import GpuAwarePolicy, autoscaling_config
 from serve_apps.cluster_gpus import ClusterGpus, GpuCount
-from zoran_ray.settings import ScalingSettings
+from zoran_ray.models_file import ScalingSettings
 
 with warnings.catch_warnings():
     # Ray's own use of pydantic, at import.

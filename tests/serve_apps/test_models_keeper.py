@@ -9,8 +9,9 @@ import pytest
 from actors.registry import ReplicaRegistry
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, ModelLoadError, ModelNotFound
 from zoran_ray.messages import ReplicaInfo, ReplicaLoad
+from zoran_ray.models_file import ModelsFile, ModelSpec, ScalingSettings
 from zoran_ray.offers import ArmSpec
-from zoran_ray.settings import ModelsFile, ModelSpec, ScalingSettings, Settings
+from zoran_ray.settings import Settings
 
 with warnings.catch_warnings():
     # Ray's own use of pydantic, at import.

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from serve_apps.scaling import ReplicaSignals, ScalingState, Signals, desired_replicas
-from zoran_ray.settings import ScalingSettings
+from zoran_ray.models_file import ScalingSettings
 
 SPEC = ScalingSettings(
     min_replicas=1,

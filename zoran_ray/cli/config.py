@@ -10,7 +10,7 @@ from zoran_ray.cli.options import AsJson, ConfigFile, StateDir, configured
 from zoran_ray.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from zoran_ray.settings import ModelSpec
+    from zoran_ray.models_file import ModelSpec
 
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
 

@@ -18,8 +18,8 @@ from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.protocol import Engine, EngineReply, EngineRequest
 from zoran_ray.engines.providers.build import Engines
 from zoran_ray.errors import ConfigError, DeadlineExceeded, InvalidRequest
+from zoran_ray.models_file import ModelsFile
 from zoran_ray.offers import ArmSpec
-from zoran_ray.settings import ModelsFile
 from zoran_ray.wire import Endpoint
 
 Found = TypeVar("Found")

@@ -26,7 +26,8 @@ from zoran_ray.errors import Unreachable
 
 if TYPE_CHECKING:
     from zoran_ray.config import Loaded
-    from zoran_ray.settings import ArmSpec, ModelSpec
+    from zoran_ray.models_file import ModelSpec
+    from zoran_ray.offers import ArmSpec
 
 LIST_TIMEOUT_S = 20.0
 """Longer than the server takes to ask all arms."""

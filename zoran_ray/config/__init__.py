@@ -31,7 +31,9 @@ from zoran_ray.config.models import (
 )
 from zoran_ray.config.validation import validated
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import ArmSpec, ModelsFile, ModelSpec, Settings
+from zoran_ray.models_file import ModelsFile, ModelSpec
+from zoran_ray.offers import ArmSpec
+from zoran_ray.settings import Settings
 
 __all__ = [
     "EMBEDDED",

@@ -9,7 +9,7 @@ from zoran_ray.config.document import read_document, scalar
 from zoran_ray.config.layers import absolute
 from zoran_ray.config.validation import validated
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import ModelsFile, ModelSpec
+from zoran_ray.models_file import ModelsFile, ModelSpec
 
 EMBEDDED = "embedded"
 POCKET = "pocket"

@@ -9,7 +9,8 @@ from zoran_ray.doctor import machine, network, software, state
 from zoran_ray.doctor.check import Check, Examination, Status, Subject
 from zoran_ray.doctor.torch_report import TorchReport, ask_torch
 from zoran_ray.errors import ConfigError
-from zoran_ray.settings import ModelsFile, Settings
+from zoran_ray.models_file import ModelsFile
+from zoran_ray.settings import Settings
 
 __all__ = ["Check", "Status", "Subject", "TorchReport", "ask_torch", "examine"]
 

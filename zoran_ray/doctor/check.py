@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from zoran_ray.doctor.torch_report import TorchReport
-from zoran_ray.settings import ArmSpec, ModelSpec, Settings
+from zoran_ray.models_file import ModelSpec
+from zoran_ray.offers import ArmSpec
+from zoran_ray.settings import Settings
 
 Status = Literal["ok", "warn", "fail", "skip"]
 

@@ -10,8 +10,8 @@ from zoran_ray.doctor.check import Check, Subject
 from zoran_ray.engines.providers.build import key_of
 from zoran_ray.engines.static import is_static
 from zoran_ray.errors import ConfigError, ZoranError
+from zoran_ray.models_file import ModelSpec
 from zoran_ray.pocket import MODEL_DIR
-from zoran_ray.settings import ModelSpec
 
 
 def state_dir(subject: Subject) -> Check:

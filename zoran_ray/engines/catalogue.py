@@ -11,8 +11,8 @@ from zoran_ray.access.money import usd
 from zoran_ray.config import read_models_file
 from zoran_ray.engines.prices import Prices
 from zoran_ray.errors import InvalidRequest, ModelNotFound
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec, Use
-from zoran_ray.settings import ModelsFile, ModelSpec
 from zoran_ray.wire import Usage
 
 _NAMED = 20

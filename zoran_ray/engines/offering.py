@@ -6,8 +6,8 @@ it can do, costs and is called to people, which is taken over from the file at o
 
 from collections.abc import Iterable
 
+from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec, Offer
-from zoran_ray.settings import ModelsFile, ModelSpec
 
 _TOLD = frozenset(Offer.model_fields) | {"description"}
 """Fields of a model that say nothing of how it runs."""

@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 from zoran_ray.messages import ReplicaInfo, ReplicaLoad
-from zoran_ray.settings import ModelSpec
+from zoran_ray.models_file import ModelSpec
 
 _PROBE_S = 1.0
 _CAPACITY = 256

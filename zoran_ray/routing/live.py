@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoran_ray.errors import ConfigError, InvalidRequest
+from zoran_ray.models_file import ModelSpec
+from zoran_ray.offers import ArmSpec
 from zoran_ray.routing.checkpoint import decoded, encoded
 from zoran_ray.routing.feedback import IMPLICIT, Arm, Feedback, Outcome, Prior
 from zoran_ray.routing.guard import GuardSettings
@@ -21,7 +23,7 @@ from zoran_ray.routing.needs import is_embedder
 from zoran_ray.routing.prices import ArmPrice
 from zoran_ray.routing.snapshot import ROLLED_BACK, Snapshot
 from zoran_ray.routing.sources import Sources
-from zoran_ray.settings import ArmSpec, ModelSpec, RoutingSettings
+from zoran_ray.settings import RoutingSettings
 
 if TYPE_CHECKING:
     from zoran_ray.routing.resonator import Resonator

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from zoran_ray.errors import ConfigError, ModelLoadError
+from zoran_ray.models_file import ModelSpec
 from zoran_ray.pocket import MODEL_DIR
-from zoran_ray.settings import ModelSpec
 
 # The replica owns these: they decide where it listens and under which name it serves.
 _OWNED = frozenset({"model", "served_model_name", "host", "port", "uds", "api_key", "root_path"})

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 
 from zoran_ray.errors import ModelLoadError
-from zoran_ray.settings import ModelSpec
+from zoran_ray.models_file import ModelSpec
 
 _GIB = 1 << 30
 # Engine core, worker and front end of vLLM on CPU before any weight or cache, measured: 2.1 GiB.

@@ -26,7 +26,7 @@ from zoran_ray.engines.vllm.undertaker import watch_over
 from zoran_ray.errors import EngineError, ModelLoadError, ZoranError
 from zoran_ray.listening import handles
 from zoran_ray.messages import ReplicaLoad
-from zoran_ray.settings import ModelSpec
+from zoran_ray.models_file import ModelSpec
 
 _SERVER_START_S = 30.0
 _SERVER_EXIT_S = 2.0
