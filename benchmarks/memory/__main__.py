@@ -1,4 +1,4 @@
-"""`python -m benchmarks.memory`: journal, `Z5::`, privacy and one shard of memory, beside their references.
+"""`python -m benchmarks.memory`: journal, `Z5::`, privacy and memory, beside their references.
 
 python -m benchmarks.memory --data FILE.jsonl[.gz] --json OUT
 python -m benchmarks.memory --quick
@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.memory import journal, kills, million, pii, rest, store, z5
+from benchmarks.memory import journal, kills, million, pii, rest, shards, store, z5
 from benchmarks.memory.report import markdown
 from benchmarks.readme import README, link, save, write_into
 
-PARTS = ("journal", "z5", "rest", "pii", "store", "million", "kills")
+PARTS = ("journal", "z5", "rest", "pii", "store", "shards", "million", "kills")
 
 
 def main() -> int:
@@ -48,6 +48,7 @@ def _measures(args: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]
         "z5": lambda: z5.measure(args.data, 1 if quick else 5),
         "pii": lambda: pii.measure(200, 20, 1) if quick else pii.measure(),
         "store": lambda: store.measure(1000) if quick else store.measure(100_000),
+        "shards": lambda: shards.measure(2000, 20) if quick else shards.measure(),
         "rest": lambda: rest.measure(args.data),
         "million": lambda: million.measure(3000, queries=10) if quick else million.measure(),
         "kills": lambda: kills.measure(2 if quick else kills.KILLS),

@@ -18,6 +18,7 @@ from serve_apps.gateway.memory_fields import Draft, Search, Wish, read_fields
 from serve_apps.gateway.outgoing import Outgoing
 from zoran_ray.errors import InvalidRequest, RequestError, Unavailable, ZoranError
 from zoran_ray.memory.record import MOST_NAME_CHARS, Layer, Record
+from zoran_ray.memory.search import Hit
 from zoran_ray.messages import KeyInfo
 from zoran_ray.wire import Endpoint, RequestBody
 from zoran_ray.wire.talk import TALKS, answer_text, last_of_user, rewritten, text_of, turns_of, with_notice
@@ -37,6 +38,8 @@ MOST_HEARD_BYTES = 256 * 1024
 MOST_WRITTEN_CHARS = 16_000
 """Of one message."""
 MOST_SEARCHED_CHARS = 4_000
+LEAST_COSINE = 0.2
+"""A record that shares no word with what was said is not told to a model below this."""
 WRITERS = 4
 _PURPOSE = "conversation"
 _MEMBER = "zoran"
@@ -205,7 +208,7 @@ class ChatMemory:
         )
         try:
             async with asyncio.timeout(READ_S):
-                return [hit.record for hit in await self._desk.search(key, asked)]
+                return [hit.record for hit in await self._desk.search(key, asked) if _is_near(hit)]
         except RequestError:
             raise
         except (ZoranError, TimeoutError) as failure:
@@ -230,3 +233,7 @@ def _without_wish(body: RequestBody) -> RequestBody:
 def _conversation(body: RequestBody) -> str:
     """A name that every turn of a conversation has; empty where there is nothing to tell it by."""
     return "" if body.affinity is None else f"{body.affinity:016x}"
+
+
+def _is_near(hit: Hit) -> bool:
+    return hit.bm25 is not None or (hit.cosine or 0.0) >= LEAST_COSINE

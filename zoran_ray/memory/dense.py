@@ -1,12 +1,12 @@
 """Vectors of one tenant and the search among them. Knows rows and slots, not what they stand for.
 
 Up to `EXACT` vectors every search looks at all of them. Beyond, a sketch of them (`memory.sketch`) says
-which ones are worth looking at: the scores are the same cosines, but one of the best may be missed. Of a
-million in 384 dimensions that is none of the ten best in clustered data, and one in fifty where no
-direction is more frequent than another.
+which ones are worth looking at: the scores are the same cosines, but one of the best may be missed. How
+often, benchmarks/README.md says.
 
 The sketch is made on the way, behind the vectors; those that it does not cover yet are all looked at. One
-write in `STEP` vectors makes up to `4 * STEP` rows of it, which takes 35 ms.
+write in `STEP` vectors makes up to `4 * STEP` rows of it. A write for which the matrix has to grow waits
+for a copy of it: of a million vectors about a second.
 """
 
 import math
@@ -21,12 +21,12 @@ from zoran_ray.memory.record import Vector
 from zoran_ray.memory.sketch import Sketch
 
 EXACT = 100_000
-"""Most vectors that are all looked at: in 384 dimensions that takes one core 6 ms."""
+"""Most vectors that are all looked at: in 384 dimensions 150 MB, read for each question."""
 STEP = 1024
 LEAST_DEPTH = 4000
 """Candidates that are taken from a sketch at least."""
 SHARE = 150
-"""One row in so many is a candidate: the ten best of a million random directions need that many."""
+"""One row in so many is a candidate."""
 FEW = 0.125
 """Below this share of allowed rows they are looked at one by one; above it the others are skipped."""
 ROUNDING = 2.5e-7
