@@ -1,0 +1,100 @@
+"""What a strategy is given and what it gives: a model within a budget, an answer and why it ended."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from zoran_ray.reasoning.budget import BudgetSpent, Purse
+from zoran_ray.reasoning.completion import Complete, Completion, Completions, Message, Sampling, Used
+from zoran_ray.reasoning.trace import Call, Trace
+from zoran_ray.reasoning.verifier import Verifier
+
+MOST_AT_ONCE = 64
+"""Calls of one request that run at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came out.
+
+    Attributes:
+        text: The answer.
+        ended: Why the strategy ended: `done`, `verified`, `budget:tokens`, `depth`, …
+        verified: What an external verifier said of it; None where nobody judged.
+        detail: Plain values for the caller: votes, attempts, …
+    """
+
+    text: str = field(repr=False)
+    ended: str = "done"
+    verified: bool | None = None
+    detail: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class Ask:
+    """The model of one request, within its budget, with every call in the trace.
+
+    Attributes:
+        complete: The model.
+        purse: The budget.
+        trace: What happens.
+        deadline: When the request must be over, in seconds of the clock.
+        clock: Monotonic seconds.
+    """
+
+    complete: Complete
+    purse: Purse
+    trace: Trace
+    deadline: float
+    clock: Callable[[], float] = time.monotonic
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
+
+    async def __call__(self, messages: Sequence[Message], sampling: Sampling) -> Completions:
+        """Asks once.
+
+        Raises:
+            BudgetSpent: The call does not fit any more.
+            ZoranError: As `Complete`.
+        """
+        async with self._room:
+            with self.purse.reserved(self.complete.most(messages, sampling)) as settle:
+                deadline = min(self.deadline, self.purse.ends)
+                answer = await self.complete(messages, sampling, deadline=deadline)
+                settle(answer.used)
+        self.trace.calls.append(Call(tuple(messages), sampling, answer))
+        return answer
+
+    async def one(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Completion, Used]:
+        """Asks for one answer."""
+        answer = await self(messages, replace(sampling, n=1))
+        return answer.choices[0], answer.used
+
+
+class Strategy(Protocol):
+    """A way to answer a conversation with more than one call."""
+
+    @property
+    def name(self) -> str:
+        """As callers name it, such as `tot`."""
+        ...
+
+    async def answer(
+        self, messages: Sequence[Message], ask: Ask, verifier: Verifier | None = None
+    ) -> Answer:
+        """Answers the last message of a conversation.
+
+        It never raises `BudgetSpent`: the best answer so far is given, and `Answer.ended` says why.
+
+        Args:
+            messages: The conversation as the caller sent it.
+            ask: The model.
+            verifier: Judges answers, where the caller brought one. It never gives the right answer away.
+        """
+        ...
+
+
+def spent(error: BudgetSpent) -> str:
+    """`Answer.ended` of a budget that is used up."""
+    return f"budget:{error.reason}"
