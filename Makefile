@@ -1,6 +1,6 @@
 # The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory lock train-pocket clean
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory lock train-pocket pocket clean
 
 ARGS ?=
 PY := .venv/bin/python
@@ -59,6 +59,13 @@ bench-memory: setup-dev ## Journal, Z5, privacy and memory against their referen
 
 train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
 	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)
+
+# Minutes on a GPU (ARGS="--device cuda --workers 12"), hours on a CPU; --minutes ends each of both sooner.
+POCKET ?= build/pocket
+
+pocket: setup-dev ## Train the laboratory's two models into build/pocket (ARGS="--minutes 30")
+	@$(PY) -m benchmarks.reasoning.pocket.train --size small --out $(POCKET)/pocket-lab-s $(ARGS)
+	@$(PY) -m benchmarks.reasoning.pocket.train --size large --out $(POCKET)/pocket-lab-l $(ARGS)
 
 lock: setup-dev ## Pin all dependencies anew
 	@scripts/lock.sh

@@ -6,7 +6,7 @@ from typing import Any
 
 import psutil
 
-from actors.names import ACCESS, JOURNAL, MEMORY, NAMESPACE, REGISTRY, RESONATOR
+from actors.names import ACCESS, BATCH, JOURNAL, MEMORY, NAMESPACE, REGISTRY, RESONATOR
 from zoran_ray.access import Budget
 from zoran_ray.memory.rules import rules_of
 from zoran_ray.settings import Settings
@@ -51,6 +51,7 @@ def start_control_plane(settings: Settings) -> None:
     import ray
 
     from actors.access import AccessAuthority
+    from actors.batch import BatchWorker
     from actors.journal import JournalWriter
     from actors.memory import MemoryDirector
     from actors.registry import ReplicaRegistry
@@ -76,7 +77,10 @@ def start_control_plane(settings: Settings) -> None:
     director = ray.remote(MemoryDirector).options(**options(MEMORY))
     memory = director.remote(settings.state_dir, settings.memory, rules_of(settings.memory_file))
     memory.resume.remote()
-    _kept.extend((registry, access, resonator, journal, memory))
+    worker = ray.remote(BatchWorker).options(**options(BATCH))
+    batch = worker.remote(settings.state_dir, settings.server.request_timeout_s)
+    batch.resume.remote()
+    _kept.extend((registry, access, resonator, journal, memory, batch))
 
 
 def await_control_plane() -> None:

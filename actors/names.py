@@ -12,6 +12,7 @@ ACCESS = "access"
 RESONATOR = "resonator"
 JOURNAL = "journal"
 MEMORY = "memory"
+BATCH = "batch"
 
 _CALL_S = 5.0
 

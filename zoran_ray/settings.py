@@ -235,6 +235,46 @@ class JournalSettings(Frozen):
     """Each answer that `zoran/auto` routed: the model, the task, tokens, cost, time; never text."""
 
 
+class McpServerSettings(Frozen):
+    """A server of the Model Context Protocol whose tools may be allowed."""
+
+    command: tuple[str, ...] = Field(default=(), max_length=64)
+    """The program and its arguments, to be started and spoken to over its stdin and stdout."""
+    url: str | None = None
+    """Or the address of one that runs elsewhere."""
+    variables: tuple[str, ...] = Field(default=(), max_length=64)
+    """Names of our environment variables that the program gets; of the others it gets none."""
+    token_variable: str | None = None
+    """Name of the variable with the token that a server at an address is shown."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else address(value)
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "McpServerSettings":
+        if bool(self.command) == (self.url is not None):
+            raise ValueError("give either a command or a url")
+        return self
+
+
+ToolPermission = Literal["local", "network", "code", "memory"]
+
+
+class ToolSettings(Frozen):
+    """What models may use. A tool is off unless its name and what it reaches are both allowed here."""
+
+    allowed: tuple[str, ...] = Field(default=("calculator",), max_length=256)
+    """Names of tools: ours, those of installed packages, and `server_tool` for those of MCP servers."""
+    permissions: tuple[ToolPermission, ...] = ("local",)
+    """What allowed tools may reach: nothing but this process, the network, code that runs, the memory."""
+    fetch_addresses: tuple[str, ...] = Field(default=(), max_length=64)
+    """Addresses as `10.0.0.7:8080` that `fetch` may ask although they are not public."""
+    mcp: dict[str, McpServerSettings] = Field(default={}, max_length=32)
+    """MCP servers by name."""
+
+
 class Settings(Frozen):
     """Everything `zoran serve` needs to know."""
 
@@ -247,6 +287,7 @@ class Settings(Frozen):
     memory: MemorySettings = MemorySettings()
     privacy: PrivacySettings = PrivacySettings()
     journal: JournalSettings = JournalSettings()
+    tools: ToolSettings = ToolSettings()
     log: LogSettings = LogSettings()
     memory_file: Path | None = None
     """YAML with the rules of the memory; unset: those of `configs/memory.yaml`."""

@@ -6,25 +6,30 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from ray import serve
-from ray.exceptions import RayError
 
+from actors.batch_client import ask_batch
 from actors.memory_client import memory_client
 from actors.names import ACCESS, REGISTRY, RESONATOR, call
 from actors.told import forget_names, tell
 from serve_apps.gateway.arms import Arms
+from serve_apps.gateway.asked_actors import lease, plain_errors, report, routing_state, wake
+from serve_apps.gateway.batch_pages import add_batch_pages
+from serve_apps.gateway.built_in import built_in, kept_traces
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.doubt import Doubt
 from serve_apps.gateway.embedding import TextEmbedder, memory_key
 from serve_apps.gateway.embedding_models import NamedModel
 from serve_apps.gateway.exposition import Exposition
+from serve_apps.gateway.file_pages import add_file_pages
 from serve_apps.gateway.handle import Gateway
 from serve_apps.gateway.incoming import Receive, Scope, Send
+from serve_apps.gateway.inside import ask_inside
 from serve_apps.gateway.journal_pages import add_journal_pages
 from serve_apps.gateway.lessons import Lessons
 from serve_apps.gateway.local_relay import LocalRelay
@@ -36,25 +41,28 @@ from serve_apps.gateway.pages import pages
 from serve_apps.gateway.privacy_desk import PrivacyDesk
 from serve_apps.gateway.privacy_pages import add_privacy_pages
 from serve_apps.gateway.privacy_vault import NodeVault
+from serve_apps.gateway.prompt_sizes import PromptSizes
 from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
 from serve_apps.gateway.spending import Spending
+from serve_apps.gateway.thinking import Thinking
+from serve_apps.gateway.thinking_model import Reach
+from serve_apps.gateway.trace_pages import add_trace_pages
 from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from zoran_ray.access import Limits
-from zoran_ray.access.leases import Ask, Grant, Settlement
+from zoran_ray.batch.outcome import Outcome
 from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.vllm.pinning import pin, plan_cores
-from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.listening import accept_in_groups
 from zoran_ray.memory.embedder import chosen
 from zoran_ray.memory.rules import rules_of
-from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, KeySnapshot, ModelInfo
+from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, KeySnapshot
 from zoran_ray.privacy import Profiles, vault_folder
 from zoran_ray.routing import Snapshot
-from zoran_ray.routing.reports import Answered, Scored
+from zoran_ray.routing.reports import Scored
 from zoran_ray.settings import Settings
 from zoran_ray.telemetry import GatewayMetrics, Tracing, configure
 
@@ -86,17 +94,20 @@ class GatewayReplica:
         self._fleet = Fleet()
         self._door = Door(open_without_keys=open_without_keys)
         self._limits = Limits(
-            _lease, time.monotonic, lambda: max(1, self._fleet.snapshot.gateways), _LEASE_S
+            lease, time.monotonic, lambda: max(1, self._fleet.snapshot.gateways), _LEASE_S
         )
         self._upstream = Upstream()
         self._arms = Arms(os.environ)
         self._spending = Spending()
-        self._reporting = Reporting(_report)
+        self._reporting = Reporting(report)
         conversations = Conversations(time.monotonic)
-        self._router = Router(self._fleet, self._arms, self._door, conversations, settings.routing)
+        strategies = built_in()
+        self._router = Router(
+            self._fleet, self._arms, self._door, conversations, settings.routing, strategies=strategies
+        )
         self._prometheus = CollectorRegistry()
         self._metrics = GatewayMetrics(self._prometheus)
-        self._waiting = WaitingRoom(self._fleet, _wake, self._metrics)
+        self._waiting = WaitingRoom(self._fleet, wake, self._metrics)
         self._vault = NodeVault(settings.privacy, vault_folder(settings.state_dir))
         self._privacy = PrivacyDesk(Profiles(settings.privacy), self._vault, self._metrics)
         self._embedder = TextEmbedder(
@@ -113,13 +124,18 @@ class GatewayReplica:
         )
         self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
         exposition = Exposition(self._id, self._fleet, lambda: generate_latest(self._prometheus).decode())
-        app = pages(self._fleet, self._arms, self._door, exposition.text)
-        add_routing_pages(app, self._door, self._router, settings.server, self._score, _routing_state)
+        app = pages(self._fleet, self._arms, self._door, exposition.text, strategies)
+        add_routing_pages(app, self._door, self._router, settings.server, self._score, routing_state)
         add_privacy_pages(app, self._door, self._privacy, settings.server)
         add_journal_pages(app, self._door)
+        add_file_pages(app, self._door, ask_batch, settings.server)
+        add_batch_pages(app, self._door, ask_batch, settings.server)
         rules, journal = rules_of(settings.memory_file), MemoryJournal(tell, forget_names)
         desk = MemoryDesk(memory_client(), self._embedder, journal, rules)
         add_memory_pages(app, self._door, desk, settings.server)
+        self._traces = kept_traces(settings.state_dir)
+        add_trace_pages(app, self._door, self._traces)
+        reach = Reach(self._fleet, self._upstream, self._waiting, self._arms, PromptSizes())
         self._memory = ChatMemory(desk, self._metrics.memory_lost)
         self._gateway = Gateway(
             settings.server,
@@ -136,6 +152,7 @@ class GatewayReplica:
             tracing=self._tracing,
             pages=app,
             memory=self._memory,
+            thinking=Thinking(reach, self._traces),
         )
         self._tasks: list[asyncio.Task[Any]] = []
         self._doubt = Doubt(time.monotonic)
@@ -155,7 +172,7 @@ class GatewayReplica:
         loops = (
             *(self._follow_fleet, self._follow_keys, self._follow_catalogue, self._follow_routing),
             *(self._beat, self._gateway.sweep, self._limits.run, self._spending.run, self._reporting.run),
-            *(self._vault.keep_swept, self._memory.run),
+            *(self._vault.keep_swept, self._memory.run, self._traces.run),
         )
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
         gateway = self._gateway
@@ -172,6 +189,10 @@ class GatewayReplica:
     async def embed(self, texts: list[str], tenant: str) -> list[bytes]:
         """Vectors of the memory's embedder, for actors; see `TextEmbedder`. The deployment pays."""
         return await self._embedder(texts, memory_key(tenant))
+
+    async def ask(self, path: str, body: bytes, key_id: str, request_id: str) -> Outcome:
+        """Answers one request in the name of a key, for actors; see `ask_inside`."""
+        return await ask_inside(self._gateway, path, body, key_id, request_id)
 
     async def check_health(self) -> None:
         """Serve's probe: raises if one of the loops has ended."""
@@ -257,7 +278,7 @@ class GatewayReplica:
         """Give a score to the Resonator, behind all outcomes that this gateway has for it."""
         with contextlib.suppress(Exception):
             await self._reporting.flush()
-        with _plain_errors():
+        with plain_errors():
             counted: str = await call(RESONATOR, "score", scored)
         return counted
 
@@ -275,7 +296,7 @@ class GatewayReplica:
         for task in self._tasks:
             task.cancel()
         await self._spending.flush(_LAST_WORDS_S)
-        for last_words in (self._reporting.flush, self._memory.flush):
+        for last_words in (self._reporting.flush, self._memory.flush, self._traces.last_words):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_LAST_WORDS_S):
                     await last_words()
@@ -283,41 +304,6 @@ class GatewayReplica:
         await self._upstream.close()
         await self._arms.close()
         self._tracing.close()
-
-
-async def _lease(asks: tuple[Ask, ...], settlements: tuple[Settlement, ...]) -> tuple[Grant, ...]:
-    granted: tuple[Grant, ...] = await call(ACCESS, "lease", asks, settlements)
-    return granted
-
-
-async def _report(batch: tuple[Answered | Scored, ...]) -> None:
-    await call(RESONATOR, "report", batch)
-
-
-async def _routing_state() -> dict[str, Any]:
-    with _plain_errors():
-        state: dict[str, Any] = await call(RESONATOR, "state")
-    return state
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Our own errors without Ray's wrapper, which carries the actor's stack; its silence as one of ours.
-
-    Raises:
-        ZoranError: What the actor raised, or `Unavailable`.
-    """
-    try:
-        yield
-    except ZoranError as error:
-        raise plain(error) from None
-    except (TimeoutError, RayError):
-        raise Unavailable("Routing is being restarted; try again shortly.", retry_after_s=2.0) from None
-
-
-async def _wake(model: ModelInfo) -> None:
-    """Queue a call at Serve: a waiting call is what makes a model scale up from zero."""
-    await serve.get_deployment_handle("replica", app_name=model.app).wake.remote()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

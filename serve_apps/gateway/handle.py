@@ -26,7 +26,9 @@ from serve_apps.gateway.privacy_desk import PrivacyDesk
 from serve_apps.gateway.provider_relay import relay, relay_chain
 from serve_apps.gateway.router import Plan, Router
 from serve_apps.gateway.spending import Spending
+from serve_apps.gateway.thinking import Thinking
 from serve_apps.gateway.told import told
+from serve_apps.gateway.turn import turn
 from serve_apps.gateway.waiting import Admission
 from zoran_ray import wire
 from zoran_ray.access import Limits
@@ -63,6 +65,7 @@ class Gateway:
         privacy: Masks what may not be seen.
         pages: Application for everything that is not relayed.
         memory: Reads and writes for conversations that ask for it.
+        thinking: Answers where a strategy is asked.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Gateway:
         tracing: Tracing,
         pages: App,
         memory: ChatMemory | None = None,
+        thinking: Thinking | None = None,
     ) -> None:
         self._settings = settings
         self._fleet = fleet
@@ -97,6 +101,7 @@ class Gateway:
         self._tracing = tracing
         self._pages = pages
         self._memory = memory
+        self._thinking = thinking
         self._admission = Admission(settings.max_inflight)
         self._body_limits = wire.Limits(max_depth=settings.max_json_depth, max_choices=settings.max_choices)
         self._open: set[Outgoing] = set()
@@ -152,7 +157,8 @@ class Gateway:
     ) -> None:
         if incoming.method != endpoint.method:
             raise MethodNotAllowed(f"{endpoint.path} takes {endpoint.method} only.")
-        key = self._door.admit(incoming.headers)
+        inside = incoming.key_id
+        key = self._door.admit(incoming.headers) if inside is None else self._door.known(inside)
         raw = await incoming.body(
             receive, most=self._settings.max_body_bytes, timeout_s=self._settings.body_timeout_s
         )
@@ -167,7 +173,8 @@ class Gateway:
         deadline = time.monotonic() + timeout_s - (time.perf_counter() - outgoing.started)
         with self._spending.tab(key, timeout_s + _LEASE_ROOM_S) as tab:
             exchange = Exchange(
-                incoming.request_id, key, body, plan, headers, deadline, tab, outgoing, account
+                *(incoming.request_id, key, body, plan, headers, deadline, tab, outgoing, account),
+                from_batch=inside is not None,
             )
             outgoing.tell = partial(told, exchange, self._arms.catalogue, self._router.snapshot)
             with self._lessons.of(exchange):
@@ -187,6 +194,8 @@ class Gateway:
 
     def _estimated_tokens(self, plan: Plan, body: RequestBody) -> int:
         """Tokens to reserve: what was asked for, but not more than the model's context can hold."""
+        if plan.wish is not None:
+            return plan.wish.estimated_tokens(body)
         context = self._fleet.context_tokens(plan.alone) if plan.alone else 0
         many = isinstance(body.document.get("prompt"), list)
         return (
@@ -195,6 +204,11 @@ class Gateway:
 
     async def _ask_in_turn(self, exchange: Exchange) -> None:
         """Ask who was planned, one after the other while nothing has reached the client."""
+        if exchange.plan.wish is not None and self._thinking is not None:
+            remote = self._arms.is_remote(exchange.plan.wish.inner)
+            async with self._privacy.protected(exchange, remote=remote) as seen:
+                await self._thinking(seen, exchange.plan.wish)
+            return
         ask = partial(self._ask, exchange)
         if exchange.plan.alone:
             await ask(exchange.plan.alone)
@@ -224,7 +238,10 @@ class Gateway:
             if self._arms.is_remote(name):
                 await relay(self._arms, name, exchange)
             else:
-                sent = payload(body, exchange.key, None if exchange.plan.alone else name)
+                alone = exchange.plan.alone
+                sent = payload(
+                    body, exchange.key, None if alone else name, turn(exchange, self._arms.catalogue, name)
+                )
                 await self._local(self._fleet.model(name), body, sent, exchange.headers, outgoing, account)
         except Exception as error:
             if arms_fault(error):

@@ -13,6 +13,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+KEY_ID = "zoran.key_id"
+"""Member of a scope that no server makes."""
+
 _TRACE_CONTEXT = (b"traceparent", b"tracestate")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
@@ -21,9 +24,13 @@ class Incoming:
     """Head of one HTTP request. Header names are lower case; the first of equal names counts.
 
     The path is the one of the request line (`scope["path"]`), never one derived from `Host`.
+
+    Attributes:
+        key_id: Key in whose name this cluster itself asks; None for everybody who comes over HTTP, which
+            cannot set it. See `inside`.
     """
 
-    __slots__ = ("headers", "method", "path", "request_id")
+    __slots__ = ("headers", "key_id", "method", "path", "request_id")
 
     def __init__(self, scope: Scope) -> None:
         headers: dict[bytes, bytes] = {}
@@ -32,6 +39,7 @@ class Incoming:
         self.headers = headers
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.key_id: str | None = scope.get(KEY_ID)
         given = headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if _REQUEST_ID.match(given) else f"req-{uuid.uuid4().hex}"
 

@@ -4,6 +4,7 @@ Knows replicas and their HTTP, not who may ask, what it costs or which model was
 """
 
 import hashlib
+from collections.abc import Mapping
 
 import orjson
 
@@ -74,19 +75,27 @@ class LocalRelay:
             reply.close()
 
 
-def payload(body: RequestBody, key: KeyInfo, model: str | None = None) -> bytes:
+def payload(
+    body: RequestBody, key: KeyInfo, model: str | None = None, turn: Mapping[str, int] | None = None
+) -> bytes:
     """What the engine gets: the client's own bytes, plus what accounting and the tenants' privacy need.
 
     Args:
         model: Set where the caller may have named another one, such as `zoran/auto`.
+        turn: When the engine shall begin with it, see `turn`.
     """
     extra = body.usage_options()
     if model is not None:
         extra["model"] = model
-    if key.tenant:
-        # Without it, time to first token tells a tenant what others have asked (CVE-2025-46570).
-        extra["cache_salt"] = hashlib.sha256(key.tenant.encode()).hexdigest()[:32]
-    return body.encoded(extra)
+    return body.encoded(extra | salt(key) | dict(turn or {}))
+
+
+def salt(key: KeyInfo) -> dict[str, str]:
+    """What keeps a tenant's prefixes apart from those of others in the engine's cache.
+
+    Without it, time to first token tells a tenant what others have asked (CVE-2025-46570).
+    """
+    return {"cache_salt": hashlib.sha256(key.tenant.encode()).hexdigest()[:32]} if key.tenant else {}
 
 
 async def _whole(reply: Reply, body: RequestBody, outgoing: Outgoing, account: Account) -> None:

@@ -1,8 +1,9 @@
-"""What `/v1/models` says: models served here, arms of providers, and the router among them."""
+"""What `/v1/models` says: models served here, arms of providers, the router and strategies among them."""
 
 from collections.abc import Callable
 
 from serve_apps.gateway.arms import Arms
+from serve_apps.gateway.strategies import HOUSE, NONE, Strategies
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.offering import offer_row
 from zoran_ray.errors import ModelNotFound
@@ -12,32 +13,42 @@ from zoran_ray.offers import AUTO
 Row = dict[str, object]
 
 
-def model_rows(fleet: Fleet, arms: Arms, may: Callable[[str], bool]) -> list[Row]:
+def model_rows(
+    fleet: Fleet, arms: Arms, may: Callable[[str], bool], strategies: Strategies = NONE
+) -> list[Row]:
     """A row for each model that the key may use.
 
     Args:
         may: Whether it may.
+        strategies: Listed where there is a model that they can ask.
     """
     local = [_local(model, fleet, arms) for model in fleet.snapshot.models.values() if may(model.name)]
     remote = [_row(spec.name, spec.provider, 0, arms) for spec in arms.catalogue.arms if may(spec.name)]
     rows = local + remote
-    return [*rows, _auto()] if rows else []
+    thinking = [_strategy(name, text) for name, text in strategies.described.items() if may(HOUSE + name)]
+    return [*rows, _auto(), *thinking] if rows else []
 
 
-def named(name: str, fleet: Fleet, arms: Arms) -> str:
-    """The public name of the model that a caller means. Raises: ModelNotFound."""
+def named(name: str, fleet: Fleet, arms: Arms, strategies: Strategies = NONE) -> str:
+    """The public name of the model that a caller means; of a strategy without its inner model.
+
+    Raises:
+        ModelNotFound: There is none.
+    """
     if name == AUTO or arms.is_remote(name):
         return name
+    if parts := strategies.split(name):
+        return parts[0]
     try:
         return fleet.model(name).name
     except ModelNotFound:
-        raise unknown(name, fleet, arms) from None
+        raise unknown(name, fleet, arms, strategies) from None
 
 
-def unknown(name: str, fleet: Fleet, arms: Arms) -> ModelNotFound:
+def unknown(name: str, fleet: Fleet, arms: Arms, strategies: Strategies = NONE) -> ModelNotFound:
     """The error that says which models there are."""
     known = sorted({*fleet.snapshot.models, *(spec.name for spec in arms.catalogue.arms)})
-    told = ", ".join([*known, AUTO] if known else ["none yet"])
+    told = ", ".join([*known, AUTO, *strategies.names()] if known else ["none yet"])
     return ModelNotFound(
         f"The model '{name[:128]}' does not exist or is not loaded. Models here: {told[:512]}.",
         param="model",
@@ -79,4 +90,14 @@ def _auto() -> Row:
         "created": 0,
         "owned_by": "zoran",
         "zoran": {"description": "The best of the others for each request.", "state": "ready", "why": None},
+    }
+
+
+def _strategy(name: str, description: str) -> Row:
+    return {
+        "id": HOUSE + name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "zoran",
+        "zoran": {"description": description, "strategy": name, "state": "ready", "why": None},
     }

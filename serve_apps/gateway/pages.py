@@ -10,6 +10,7 @@ from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.model_rows import model_rows, named
+from serve_apps.gateway.strategies import NONE, Strategies
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.errors import MethodNotAllowed, NoReplica, RequestError, RouteNotFound, ZoranError
 from zoran_ray.offers import AUTO
@@ -18,7 +19,9 @@ from zoran_ray.wire import answer
 MetricsText = Callable[[], Awaitable[str]]
 
 
-def pages(fleet: Fleet, arms: Arms, door: Door, metrics: MetricsText) -> FastAPI:
+def pages(
+    fleet: Fleet, arms: Arms, door: Door, metrics: MetricsText, strategies: Strategies = NONE
+) -> FastAPI:
     """The application for the routes that ask no model.
 
     Args:
@@ -26,6 +29,7 @@ def pages(fleet: Fleet, arms: Arms, door: Door, metrics: MetricsText) -> FastAPI
         arms: Models of providers, and what the catalogue says of all.
         door: Who may see models and metrics.
         metrics: Gives the whole deployment's Prometheus text.
+        strategies: Those that are models.
     """
     # A redirect to the path without its slash would go to whatever host the client named.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
@@ -50,14 +54,14 @@ def pages(fleet: Fleet, arms: Arms, door: Door, metrics: MetricsText) -> FastAPI
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, object]:
         key = door.admit(Incoming(request.scope).headers)
-        rows = model_rows(fleet, arms, lambda name: door.may(key, name))
+        rows = model_rows(fleet, arms, lambda name: door.may(key, name), strategies)
         return {"object": "list", "data": rows}
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str, request: Request) -> dict[str, object]:
         key = door.admit(Incoming(request.scope).headers)
-        rows = model_rows(fleet, arms, lambda name: door.may(key, name))
-        found = named(name, fleet, arms)
+        rows = model_rows(fleet, arms, lambda name: door.may(key, name), strategies)
+        found = named(name, fleet, arms, strategies)
         if found != AUTO:
             door.authorize(key, found)
         return next(row for row in rows if row["id"] == found)

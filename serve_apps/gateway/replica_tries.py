@@ -1,10 +1,9 @@
 """Up to three replicas of one model for one request, while nothing of an answer has been passed on."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol, TypeVar
 
 from serve_apps.gateway.upstream import ReplicaLost
-from serve_apps.gateway.waiting import WaitingRoom
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.errors import UpstreamError
 from zoran_ray.messages import ModelInfo, ReplicaInfo
@@ -14,9 +13,19 @@ _REPLICAS = 3
 T = TypeVar("T")
 
 
+class Replicas(Protocol):
+    """`WaitingRoom`, or what chooses among what it gives."""
+
+    def replica(
+        self, model: ModelInfo, affinity: int | None = None, tried: Collection[str] = ()
+    ) -> Awaitable[ReplicaInfo]:
+        """A replica for one request. Raises: NoReplica, Overloaded."""
+        ...
+
+
 async def try_replicas(
     fleet: Fleet,
-    waiting: WaitingRoom,
+    waiting: Replicas,
     model: ModelInfo,
     ask: Callable[[ReplicaInfo], Awaitable[T]],
     affinity: int | None = None,

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations, talk_of
 from serve_apps.gateway.door import Door
+from serve_apps.gateway.inner_name import LOCAL_PATHS, InnerName
 from serve_apps.gateway.model_rows import named
 from serve_apps.gateway.price_tag import most_nano_usd
+from serve_apps.gateway.strategies import NONE, Strategies, Wish
 from zoran_ray.access.money import NANO_PER_USD
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.providers.build import endpoints_of
@@ -33,9 +35,8 @@ from zoran_ray.routing import (
 )
 from zoran_ray.routing.needs import excluded, nothing_fits
 from zoran_ray.settings import RoutingSettings
-from zoran_ray.wire import Endpoint, RequestBody
+from zoran_ray.wire import RequestBody
 
-_LOCAL_PATHS = frozenset(endpoint.path for endpoint in Endpoint)
 _ROUTED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"})
 _NEVER = 1e9
 """Cost of a switch in the middle of a tool loop."""
@@ -74,6 +75,7 @@ class Plan:
         alone: The only one, where there is neither choice nor fallback.
         question: None where the caller named a model.
         decision: None where there was nothing to decide by.
+        wish: What a strategy is to do; None where a model answers by itself.
     """
 
     arms: Iterator[str]
@@ -82,6 +84,7 @@ class Plan:
     alone: str | None = None
     question: Question | None = None
     decision: Decision | None = None
+    wish: Wish | None = None
 
 
 class Router:
@@ -94,6 +97,7 @@ class Router:
         conversations: Who answered last.
         settings: Size of a prompt's vector, cost of a switch.
         draw: Gives a number in [0, 1) for each decision.
+        strategies: Which there are as models.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Router:
         conversations: Conversations,
         settings: RoutingSettings,
         draw: Callable[[], float] = random.random,
+        strategies: Strategies = NONE,
     ) -> None:
         self._fleet = fleet
         self._arms = arms
@@ -112,6 +117,8 @@ class Router:
         self._settings = settings
         self.features = Features(settings.size)
         self._draw = draw
+        self._strategies = strategies
+        self._inner = InnerName(fleet, arms, door, strategies)
         self._places: dict[str, int] = {}
         self.snapshot: Snapshot | None = None
 
@@ -140,13 +147,18 @@ class Router:
             ModelNotFound, PermissionDenied: Of the model that was named.
             NoArmFits: No arm can and may answer; says which constraint excluded which.
             Unavailable, ProviderRefused: Those that can and may are all away.
-            InvalidRequest: The objective makes no sense.
+            InvalidRequest: The objective, or what is said to a strategy, makes no sense.
         """
         if body.model == AUTO:
             return self._choose(self.question(body, key), body, key)
+        if parts := self._strategies.split(body.model):
+            self._door.authorize(key, parts[0])
+            wish = self._strategies.wish(body, lambda name: self._inner(name, key))
+            return Plan(iter((wish.inner,)), "named", alone=wish.inner, wish=wish)
         if "zoran" in body.document:
             raise InvalidRequest(
-                f"'zoran' is the objective of the model '{AUTO}'; name that.", param="zoran"
+                f"'zoran' is the objective of the model '{AUTO}', or said to a strategy; name one.",
+                param="zoran",
             )
         return self._named(body, key)
 
@@ -251,7 +263,7 @@ class Router:
     def _named(self, body: RequestBody, key: KeyInfo) -> Plan:
         name = body.model
         if not self._arms.is_remote(name):
-            local = named(name, self._fleet, self._arms)
+            local = named(name, self._fleet, self._arms, self._strategies)
             self._door.authorize(key, local)
             return Plan(iter((local,)), "named", alone=local)
         self._door.authorize(key, name)
@@ -298,7 +310,7 @@ class Router:
     def _paths(self, name: str) -> frozenset[str]:
         """Public paths that an arm answers."""
         entry: ModelSpec | ArmSpec = self._arms.catalogue[name]
-        return endpoints_of(entry.provider) if isinstance(entry, ArmSpec) else _LOCAL_PATHS
+        return endpoints_of(entry.provider) if isinstance(entry, ArmSpec) else LOCAL_PATHS
 
     def _away(self, name: str) -> str | None:
         """Why an arm cannot be asked now, None if it can."""

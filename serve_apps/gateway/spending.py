@@ -7,7 +7,8 @@ background, again and again until they are acknowledged. Knows neither prices no
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import count, islice
 from types import TracebackType
 from typing import Any
@@ -149,7 +150,8 @@ class Tab:
     """What one request spends, try by try, so that a fallback to a dearer arm stays within every budget.
 
     Use as a context manager around all tries, one at a time: `reserve` before each is sent and `settle`
-    when it is over, however it ended. A try that is left without `settle` counts in full.
+    when it is over, however it ended. A try that is left without `settle` counts in full. Calls that run at
+    the same time each have their own `aside`.
     """
 
     def __init__(self, spending: Spending, tab_id: str, key: KeyInfo, lease_s: float) -> None:
@@ -158,6 +160,7 @@ class Tab:
         self._key = key
         self._lease_s = lease_s
         self._tries = 0
+        self._held_nano = 0
         self._open: tuple[str, int] | None = None
         self.spent_nano = 0
         """What the tries that are over did cost, in nano-USD."""
@@ -171,6 +174,36 @@ class Tab:
             reservation_id, self._key, most_nano, self._lease_s, already_nano=self.spent_nano
         )
         self._open = (reservation_id, most_nano)
+
+    @asynccontextmanager
+    async def aside(self, most_nano: int) -> AsyncIterator[Callable[[int], None]]:
+        """Sets aside the most that one of several calls at the same time can cost, in nano-USD.
+
+        Call what is given with what it did cost; a call that ends without saying counts in full.
+
+        Raises:
+            ZoranError: As `Spending.reserve`; what the others may cost counts towards the request's budget.
+        """
+        self._tries += 1
+        reservation_id, already = f"{self._id}/{self._tries}", self.spent_nano + self._held_nano
+        self._held_nano += most_nano
+        cost, began = most_nano, False
+
+        def settle(actual_nano: int) -> None:
+            nonlocal cost
+            cost = actual_nano
+
+        try:
+            await self._spending.reserve(
+                reservation_id, self._key, most_nano, self._lease_s, already_nano=already
+            )
+            began = True
+            yield settle
+        finally:
+            self._held_nano -= most_nano
+            if began:
+                self._spending.settle(reservation_id, cost)
+                self.spent_nano += cost
 
     def settle(self, actual_nano: int) -> None:
         """Books what the try did cost, in nano-USD; 0 if nothing was sent. Never waits, counts once.

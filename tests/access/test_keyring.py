@@ -86,3 +86,14 @@ def test_scope_of_models():
         with pytest.raises(PermissionDenied, match="local/\\*, zoran/auto"):
             RING.authorize(KEY, model)
     RING.authorize(EXPIRED, "anything")
+
+
+def test_a_key_is_found_by_its_id_for_whoever_has_shown_it_before():
+    now = [0.0]
+    ends = KeyInfo("k1", "n", digest_of("zk-1"), expires=10.0)
+    ring = KeyRing(KeySnapshot(1, (ends,)), lambda: now[0])
+    assert ring.named("k1") is ends
+    now[0] = 10.0
+    for key_id in ("k1", "k2", "", "zk-1"):
+        with pytest.raises(Unauthenticated, match="revoked or has expired"):
+            ring.named(key_id)

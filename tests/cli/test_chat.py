@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from chat_server import DONE, FINISH, delta, error_reply, stream_reply
+from chat_server import DONE, FINISH, delta, error_reply, event, stream_reply
 
 from zoran_ray.cli.endpoint import reachable
 from zoran_ray.control import ServerRecord, write_record
@@ -263,3 +264,33 @@ def test_an_error_does_not_end_a_conversation(chat_server: Any, terminal: Any) -
     assert "Too long." in screen.read_until("> ")
     screen.type(END)
     assert screen.close() == 0
+
+
+def _thought(number: int, parent: int, text: str) -> bytes:
+    choice = {"index": 0, "delta": {"reasoning": text}, "finish_reason": None}
+    zoran = {"id": number, "parent": parent, "strategy": "tot", "kind": "thought", "tokens": 7}
+    return event({"model": "zoran/tot", "choices": [choice], "zoran": zoran})
+
+
+def test_thoughts_are_a_tree_that_grows(
+    chat_server: Any, terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    release = threading.Event()
+    first = _thought(1, 0, "13 - 9\n"), _thought(2, 0, "10 - 4\n"), _thought(3, 1, "4 left\n")
+    chat_server.replies.append(stream_reply(*first, hold=release))
+    screen = terminal("chat", "-q", "x", "-m", "zoran/tot", "--base-url", chat_server.url)
+    screen.read_until("4 left")  # drawn while the answer is still to come
+    release.set()
+    screen.close()
+    told = {"trace_id": "trace-1", "ended": "done", "calls": 3, "tokens": 21}
+    end = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "zoran": told})
+    chat_server.replies.append(stream_reply(*first, delta(content="24"), end, DONE))
+    screen = terminal("chat", "-q", "x", "-m", "zoran/tot", "--base-url", chat_server.url)
+    shown = screen.read_until("trace-1")
+    assert screen.close() == 0
+    # A branch comes under its parent, though it came after its parent's sibling.
+    assert re.search(r"├── thought 13 - 9 .*\s+│   └── thought 4 left .*\s+└── thought 10 - 4", shown)
+    assert shown.count("24") == 1
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)
+    assert "done: 3 calls, 21 tokens" in shown

@@ -106,3 +106,9 @@ def test_stderr_is_given_back():
     with args._refusals(ModelSpec(name="m")):
         assert isinstance(sys.stderr, io.StringIO)
     assert sys.stderr is before
+
+
+@pytest.mark.parametrize("name", ["scheduling_policy", "scheduling-policy"])
+def test_who_serves_by_priority(name):
+    assert args.serves_by_priority(ModelSpec(name="m", engine_args={name: "priority"}))
+    assert not args.serves_by_priority(ModelSpec(name="m", engine_args={name: "fcfs"}))

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from uvicorn.server import ServerState
 
 from actors.access import AccessAuthority
+from actors.told import Telling
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
@@ -25,10 +26,17 @@ from serve_apps.gateway.pages import pages
 from serve_apps.gateway.privacy_desk import PrivacyDesk
 from serve_apps.gateway.privacy_pages import add_privacy_pages
 from serve_apps.gateway.privacy_vault import NodeVault
+from serve_apps.gateway.prompt_sizes import PromptSizes
 from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
 from serve_apps.gateway.spending import Spending
+from serve_apps.gateway.strategies import NONE
+from serve_apps.gateway.thinking import Thinking
+from serve_apps.gateway.thinking_model import Reach
+from serve_apps.gateway.trace_folder import TraceFolder, traces_folder
+from serve_apps.gateway.trace_pages import add_trace_pages
+from serve_apps.gateway.traces import Traces
 from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from tests.serve_apps.fake_replica import FakeReplica
@@ -73,11 +81,19 @@ class Stack:
         folder: For the ledger of budgets.
         budget: Of the deployment.
         privacy: `PrivacySettings`, the defaults if None.
+        strategies: Those that are models.
         settings: Fields of `ServerSettings`.
     """
 
     def __init__(
-        self, folder, open_without_keys=True, budget=UNLIMITED, environ=None, privacy=None, **settings
+        self,
+        folder,
+        open_without_keys=True,
+        budget=UNLIMITED,
+        environ=None,
+        privacy=None,
+        strategies=NONE,
+        **settings,
     ):
         self.fleet = Fleet(rng=random.Random(7))
         self.door = Door(open_without_keys=open_without_keys)
@@ -96,10 +112,17 @@ class Stack:
         conversations = Conversations(time.monotonic)
         self.draws = random.Random(7)
         self.router = Router(
-            self.fleet, self.arms, self.door, conversations, RoutingSettings(), self.draws.random
+            self.fleet,
+            self.arms,
+            self.door,
+            conversations,
+            RoutingSettings(),
+            self.draws.random,
+            strategies,
         )
         self.state = {}
-        server, app = ServerSettings(**settings), pages(self.fleet, self.arms, self.door, self._exposition)
+        server = ServerSettings(**settings)
+        app = pages(self.fleet, self.arms, self.door, self._exposition, strategies)
         add_routing_pages(app, self.door, self.router, server, self._score, self._state)
         self.privacy = PrivacyDesk(
             Profiles(privacy or PrivacySettings()),
@@ -107,6 +130,11 @@ class Stack:
             self.metrics,
         )
         add_privacy_pages(app, self.door, self.privacy, server)
+        self.told = []
+        self.trace_folder = TraceFolder(traces_folder(folder))
+        self.traces = Traces(self.trace_folder, Telling(self._tell))
+        add_trace_pages(app, self.door, self.traces)
+        reach = Reach(self.fleet, self.upstream, self.waiting, self.arms, PromptSizes())
         self.gateway = Gateway(
             server,
             fleet=self.fleet,
@@ -121,6 +149,7 @@ class Stack:
             metrics=self.metrics,
             tracing=Tracing(),
             pages=app,
+            thinking=Thinking(reach, self.traces),
         )
         self.model = {"queue_timeout_s": PATIENCE_S}
         self.replicas, self._loads, self.answers = {}, {}, []
@@ -220,6 +249,10 @@ class Stack:
 
     async def _report(self, batch):
         self.reports += batch
+
+    async def _tell(self, events, durable=True):
+        self.told += events
+        return len(self.told)
 
     async def _score(self, scored):
         await self.reporting.flush()

@@ -19,6 +19,7 @@ MISSING = "No API key was sent. Send one as 'Authorization: Bearer zk-...' or as
 MALFORMED = (
     "The API key was not sent as expected. Send 'Authorization: Bearer zk-...' or 'x-api-key: zk-...'."
 )
+GONE = "The API key in whose name this is asked was revoked or has expired. Ask again with another one."
 UNKNOWN = "This API key is not valid. Check it, or ask the operator of this server for a new one."
 
 
@@ -31,6 +32,7 @@ class KeyRing:
 
     def __init__(self, snapshot: KeySnapshot, clock: Callable[[], float]) -> None:
         self._by_digest = {key.digest: key for key in snapshot.keys}
+        self._by_id = {key.key_id: key for key in snapshot.keys}
         self._clock = clock
         # Not "no valid key": a server whose last key expired or was revoked must not open by itself.
         self._open = snapshot.version == 0 and not snapshot.keys
@@ -65,6 +67,17 @@ class KeyRing:
             raise Unauthenticated(UNKNOWN)
         if key.expires is not None and key.expires <= self._clock():
             raise Unauthenticated(UNKNOWN)
+        return key
+
+    def named(self, key_id: str) -> KeyInfo:
+        """The key of this id, for whoever was authenticated with it before.
+
+        Raises:
+            Unauthenticated: It was revoked, or has expired.
+        """
+        key = self._by_id.get(key_id)
+        if key is None or (key.expires is not None and key.expires <= self._clock()):
+            raise Unauthenticated(GONE)
         return key
 
     def authorize(self, key: KeyInfo, model: str) -> None:

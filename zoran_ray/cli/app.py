@@ -5,17 +5,21 @@ from typing import Annotated
 import typer
 
 from zoran_ray.cli import (
+    batch,
     chat,
     config,
     doctor,
     journal,
     keys,
+    mcp,
     memory,
     models,
     pii,
+    rag,
     route,
     serve,
     server,
+    tools,
     z5,
     zgs,
 )
@@ -44,10 +48,14 @@ app.command("status")(server.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command("chat")(chat.chat)
+app.add_typer(batch.app, name="batch")
 app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(memory.app, name="memory")
+app.add_typer(rag.app, name="rag")
+app.add_typer(tools.app, name="tools")
+app.add_typer(mcp.app, name="mcp")
 app.add_typer(pii.app, name="pii")
 app.add_typer(z5.app, name="z5")
 app.add_typer(zgs.app, name="zgs")

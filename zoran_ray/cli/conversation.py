@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import typer
 
 from zoran_ray.cli.output import print_json, printable, styled
+from zoran_ray.cli.thought_tree import ThoughtTree, ended_line
 from zoran_ray.client import Delta, Message
 from zoran_ray.client.answers import joined
 from zoran_ray.errors import ZoranError
@@ -38,6 +39,7 @@ class Conversation:
         self._model = model
         self._as_json = as_json
         self._thinking = False
+        self._tree = ThoughtTree()
         self._history = [{"role": "system", "content": system}] if system else []
 
     def ask(self, question: str) -> None:
@@ -49,17 +51,20 @@ class Conversation:
         """
         messages = [*self._history, {"role": "user", "content": question}]
         pieces: list[Delta] = []
+        self._tree = ThoughtTree()
         try:
             with closing(self._client.chat(messages, self._model, stream=True)) as stream:
                 for delta in stream:
                     pieces.append(delta)
                     self._show(delta)
         finally:
+            self._tree.end()
             answer = joined(pieces)
             if answer.text:
                 self._history = [*messages, {"role": "assistant", "content": answer.text}]
             if pieces and not self._as_json:
                 typer.echo()
+                self._show_end(pieces)
         if self._as_json:
             print_json(asdict(answer))
 
@@ -81,15 +86,24 @@ class Conversation:
     def _show(self, delta: Delta) -> None:
         if self._as_json:
             return
-        if delta.reasoning and sys.stderr.isatty():
+        if delta.zoran is not None and "id" in delta.zoran:
+            self._tree.hear(delta.zoran, delta.reasoning)
+        elif delta.reasoning and sys.stderr.isatty():
             typer.echo(styled(printable(delta.reasoning), dim=True), nl=False, err=True)
             self._thinking = True
         if delta.text:
+            self._tree.end()
             if self._thinking:
                 typer.echo(err=True)
                 self._thinking = False
             text = printable(delta.text) if sys.stdout.isatty() else delta.text
             typer.echo(text, nl=False)
+
+    def _show_end(self, pieces: Sequence[Delta]) -> None:
+        """What a strategy took, for a person."""
+        told = next((piece.zoran for piece in reversed(pieces) if piece.zoran is not None), None)
+        if told is not None and (line := ended_line(told)) and sys.stderr.isatty():
+            typer.echo(styled(line, dim=True), err=True)
 
 
 def _typed() -> str | None:

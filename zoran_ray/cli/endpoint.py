@@ -40,10 +40,17 @@ def client(
     """
     from zoran_ray.client import Client
 
+    return Client(*where(base_url, api_key, state_dir, config), timeout_s)
+
+
+def where(
+    base_url: str | None, api_key: str | None, state_dir: Path | None, config: Path | None
+) -> tuple[str, str | None]:
+    """Address and key of the server that is meant."""
     if base_url is None:
-        return Client(_own_url(state_dir, config), api_key, timeout_s)
+        return _own_url(state_dir, config), api_key
     # Only here: our own server must not be shown the key of a provider it may ask.
-    return Client(base_url, api_key or os.environ.get("OPENAI_API_KEY") or None, timeout_s)
+    return base_url, api_key or os.environ.get("OPENAI_API_KEY") or None
 
 
 def _own_url(state_dir: Path | None, config: Path | None) -> str:

@@ -25,6 +25,7 @@ class Delta:
         finish_reason: Why the answer ended, in its last piece.
         usage: Tokens of the whole request, in the last piece of all.
         model: Who answers.
+        zoran: What a strategy says beside its thoughts and at its end; None for other models.
     """
 
     text: str = ""
@@ -32,6 +33,7 @@ class Delta:
     finish_reason: str | None = None
     usage: Usage | None = None
     model: str = ""
+    zoran: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,14 @@ def read_delta(body: Any) -> Delta:
     choice = _first_choice(body) or {}
     delta = choice.get("delta")
     delta = delta if isinstance(delta, Mapping) else {}
+    zoran = body.get("zoran")
     return Delta(
         text=_text(delta, "content"),
         reasoning=_reasoning(delta),
         finish_reason=choice.get("finish_reason"),
         usage=_usage(body),
         model=str(body.get("model", "")),
+        zoran=zoran if isinstance(zoran, Mapping) else None,
     )
 
 

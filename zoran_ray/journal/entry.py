@@ -52,6 +52,7 @@ class Kind(StrEnum):
     CONSENT_CHANGE = "consent.change"
     POLICY_DECISION = "policy.decision"
     TASK_TRANSITION = "task.transition"
+    REASONING_TRACE = "reasoning.trace"
 
 
 @dataclass(frozen=True, slots=True)

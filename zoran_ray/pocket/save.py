@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from zoran_ray.pocket import Card
-from zoran_ray.pocket.tokens import END, PAD, save_tokenizer
+from zoran_ray.pocket.tokens import CHAT_TEMPLATE, END, PAD, save_tokenizer
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -32,8 +33,10 @@ def round_weights(model: LlamaForCausalLM) -> None:
             weight.copy_(weight.half().float())
 
 
-def save_model(model: LlamaForCausalLM, folder: Path) -> None:
-    """Write weights, configuration and tokenizer.
+def save_model(
+    model: LlamaForCausalLM, folder: Path, template: str = CHAT_TEMPLATE, phrases: Sequence[str] = ()
+) -> None:
+    """Write weights, configuration and tokenizer; `template` and `phrases` as in `save_tokenizer`.
 
     `config.json` says float16, as the file holds it: vLLM's "auto" turns a float32 into bfloat16, which is
     coarser than the rounding the exam was taken with. `dtype="float32"` is what was measured.
@@ -47,17 +50,18 @@ def save_model(model: LlamaForCausalLM, folder: Path) -> None:
     (folder / "config.json").write_text(model.config.to_json_string(use_diff=False), encoding="utf-8")
     # vLLM takes its default sampling from here: temperature 0 makes greedy the default.
     generation = {"temperature": 0.0, "eos_token_id": END, "pad_token_id": PAD}
-    _write_json(folder / "generation_config.json", generation)
-    save_tokenizer(folder, model.config.max_position_embeddings)
+    write_json(folder / "generation_config.json", generation)
+    save_tokenizer(folder, model.config.max_position_embeddings, template, phrases)
 
 
 def save_card(folder: Path, **facts: object) -> Card:
     """Write `card.json` with the digests of the files beside it."""
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
     written = Card.model_validate({**facts, "sha256": digests})
-    _write_json(folder / "card.json", written.model_dump())
+    write_json(folder / "card.json", written.model_dump())
     return written
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file of readable lines."""
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ Every Unicode text is legal because every byte is a token; there is nothing to l
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,11 @@ def _byte_letters() -> list[str]:
     return [letters[byte] for byte in range(256)]
 
 
-def _tokenizer() -> dict[str, Any]:
-    markers = [
-        {"id": 256 + i, "content": marker, "single_word": False, "lstrip": False, "rstrip": False,
-         "normalized": False, "special": True}
-        for i, marker in enumerate(MARKERS)
+def _tokenizer(phrases: Sequence[str]) -> dict[str, Any]:
+    added = [
+        {"id": 256 + i, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
+         "normalized": False, "special": i < len(MARKERS)}
+        for i, text in enumerate((*MARKERS, *phrases))
     ]  # fmt: skip
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     vocabulary = {letter: byte for byte, letter in enumerate(_byte_letters())}
@@ -69,7 +70,7 @@ def _tokenizer() -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": markers,
+        "added_tokens": added,
         "normalizer": None,
         "pre_tokenizer": byte_level,
         "post_processor": None,
@@ -82,17 +83,26 @@ def _tokenizer() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def save_tokenizer(folder: Path, context_tokens: int) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json` (with the chat template) into `folder`."""
+def save_tokenizer(
+    folder: Path, context_tokens: int, template: str = CHAT_TEMPLATE, phrases: Sequence[str] = ()
+) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json` (with the chat template) into `folder`.
+
+    Args:
+        context_tokens: Longest text that the model reads.
+        template: Makes one text of a chat.
+        phrases: Texts with an id of their own, from `VOCABULARY_SIZE`. Each has a space or a line feed in
+            it, without which the decoder would take its letters for those that stand for bytes.
+    """
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context_tokens,
         "eos_token": "<|end|>",
         "pad_token": "<|pad|>",
         "clean_up_tokenization_spaces": False,
-        "chat_template": CHAT_TEMPLATE,
+        "chat_template": template,
     }
-    for name, content in (("tokenizer.json", _tokenizer()), ("tokenizer_config.json", config)):
+    for name, content in (("tokenizer.json", _tokenizer(phrases)), ("tokenizer_config.json", config)):
         (folder / name).write_text(
             json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,36 @@ from zoran_ray.pocket.tokens import END, PAD, VOCABULARY_SIZE
 _log = logging.getLogger(__name__)
 
 
-def build_model(seed: int) -> LlamaForCausalLM:
-    """A small Llama with heads of 32 and tied embeddings."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How large a model is."""
+
+    hidden: int
+    """Width of the residual stream; an MLP is three times as wide."""
+    layers: int
+    heads: int
+    head_dim: int = 32
+
+
+POCKET = Shape(hidden=128, layers=4, heads=4)
+"""0.89 M parameters with the vocabulary of bytes."""
+
+
+def build_model(seed: int, shape: Shape = POCKET, vocabulary: int = VOCABULARY_SIZE) -> LlamaForCausalLM:
+    """A small Llama with tied embeddings.
+
+    Args:
+        vocabulary: Number of token ids.
+    """
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY_SIZE,
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        head_dim=32,
+        vocab_size=vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=3 * shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        head_dim=shape.head_dim,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -60,7 +80,7 @@ def _attention(
     **_: object,
 ) -> tuple[Tensor, None]:
     """Causal attention in float32: its bfloat16 backward pass is ten times slower on CPU (torch 2.13)."""
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(query.device.type, enabled=False):
         heads = functional.scaled_dot_product_attention(
             query.float(), key.float(), value.float(), is_causal=True, scale=scaling
         )
@@ -81,25 +101,28 @@ def loss_of(model: LlamaForCausalLM, body: Callable[..., Any], batch: Batch) -> 
     Args:
         body: `model.model`, compiled or not.
     """
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(batch.tokens.device.type, torch.bfloat16):
         hidden = body(input_ids=batch.tokens, use_cache=False).last_hidden_state
         logits = hidden.flatten(0, 1)[batch.where] @ model.lm_head.weight.T
     return functional.cross_entropy(logits.float(), batch.targets)
 
 
-def _optimizers(model: LlamaForCausalLM, course: Course) -> list[torch.optim.Optimizer]:
+def optimizers_of(
+    model: LlamaForCausalLM, muon_rate: float, adam_rate: float
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms."""
     named = list(model.named_parameters())
     hidden = [weight for name, weight in named if weight.ndim == 2 and "embed" not in name]
     others = [weight for name, weight in named if weight.ndim < 2 or "embed" in name]
     return [
-        Muon(hidden, lr=course.muon_rate, weight_decay=0.01),
-        torch.optim.AdamW(others, lr=course.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        Muon(hidden, lr=muon_rate, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
 def train(model: LlamaForCausalLM, body: Callable[..., Any], course: Course, seed: int) -> int:
     """Run the lessons of a course and round the weights; returns the number of questions seen."""
-    optimizers = _optimizers(model, course)
+    optimizers = optimizers_of(model, course.muon_rate, course.adam_rate)
     rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     rng = random.Random(seed)
     started, questions, average = time.monotonic(), 0, 0.0

@@ -58,7 +58,14 @@ class Purse:
 
     def fits(self, most: Used) -> str | None:
         """Why a call that may use so much does not fit; None where it does."""
-        taken, budget = self.used + self._held + most, self._budget
+        return self._over(self.used + self._held + most)
+
+    def may_fit_later(self, most: Used) -> bool:
+        """Whether a call that does not fit now does if calls that run use less than was held for them."""
+        return self.fits(most) is not None and self._held.calls > 0 and self._over(self.used + most) is None
+
+    def _over(self, taken: Used) -> str | None:
+        budget = self._budget
         if self._clock() >= self._ends:
             return "wall_s"
         if budget.calls is not None and taken.calls > budget.calls:

@@ -1,11 +1,13 @@
 """What a strategy is given and what it gives: a model within a budget, an answer and why it ended."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from zoran_ray.errors import DeadlineExceeded, UpstreamError
 from zoran_ray.reasoning.budget import BudgetSpent, Purse
 from zoran_ray.reasoning.completion import Complete, Completion, Completions, Message, Sampling, Used
 from zoran_ray.reasoning.trace import Call, Trace
@@ -50,21 +52,44 @@ class Ask:
     deadline: float
     clock: Callable[[], float] = time.monotonic
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, messages: Sequence[Message], sampling: Sampling) -> Completions:
-        """Asks once.
+        """Asks once. Waits while calls that run hold what this one needs and may not use it.
 
         Raises:
             BudgetSpent: The call does not fit any more.
+            DeadlineExceeded: The request's time is over.
+            UpstreamError: The model gave no answer at all.
             ZoranError: As `Complete`.
         """
         async with self._room:
-            with self.purse.reserved(self.complete.most(messages, sampling)) as settle:
-                deadline = min(self.deadline, self.purse.ends)
-                answer = await self.complete(messages, sampling, deadline=deadline)
-                settle(answer.used)
+            most = self.complete.most(messages, sampling)
+            while self.purse.may_fit_later(most):
+                await self._settled.wait()
+            try:
+                with self.purse.reserved(most) as settle:
+                    answer = await self._in_time(messages, sampling)
+                    settle(answer.used)
+            finally:
+                self._settled.set()
+                self._settled = asyncio.Event()
         self.trace.calls.append(Call(tuple(messages), sampling, answer))
+        if not answer.choices:
+            raise UpstreamError("The model gave no answer at all. Try again, or ask another model.")
         return answer
+
+    async def _in_time(self, messages: Sequence[Message], sampling: Sampling) -> Completions:
+        deadline = min(self.deadline, self.purse.ends)
+        try:
+            async with asyncio.timeout(None if deadline == math.inf else deadline - self.clock()):
+                return await self.complete(messages, sampling, deadline=deadline)
+        except (TimeoutError, DeadlineExceeded):
+            if self.purse.ends < self.deadline:
+                raise BudgetSpent("wall_s") from None
+            raise DeadlineExceeded(
+                "The request's time is over. Allow more time, or ask for less."
+            ) from None
 
     async def one(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Completion, Used]:
         """Asks for one answer."""

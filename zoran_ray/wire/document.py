@@ -41,7 +41,7 @@ def kind_of(value: object) -> str:
     return _KINDS[type(value)]
 
 
-def read(raw: bytes, *, max_depth: int) -> dict[str, Any]:
+def read(raw: bytes, *, max_depth: int, what: str = "The request body") -> dict[str, Any]:
     """The JSON object in `raw`.
 
     NaN, infinities, lone surrogates, bytes that are not UTF-8 and a byte order mark are not JSON.
@@ -50,32 +50,33 @@ def read(raw: bytes, *, max_depth: int) -> dict[str, Any]:
     Args:
         max_depth: Arrays and objects that may stand inside one another, the outermost included; at most
             `MAX_DEPTH`.
+        what: What `raw` is, for messages.
 
     Raises:
         InvalidRequest: It is none, is nested deeper, or has too many containers or strings.
     """
     if not raw:
-        raise InvalidRequest("The request body is empty. Send a JSON object.")
-    _check_shape(raw, min(max_depth, MAX_DEPTH))
+        raise InvalidRequest(f"{what} is empty. Send a JSON object.")
+    _check_shape(raw, min(max_depth, MAX_DEPTH), what)
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         # Without its cause, which carries the whole body.
-        raise InvalidRequest(f"The request body is not valid JSON: {error.msg} ({where}).") from None
+        raise InvalidRequest(f"{what} is not valid JSON: {error.msg} ({where}).") from None
     if type(document) is not dict:
-        raise InvalidRequest(f"The request body must be a JSON object, not {kind_of(document)}.")
+        raise InvalidRequest(f"{what} must be a JSON object, not {kind_of(document)}.")
     return document
 
 
-def _check_shape(raw: bytes, max_depth: int) -> None:
+def _check_shape(raw: bytes, max_depth: int, what: str) -> None:
     if _few_brackets(raw, max_depth):
         return
-    brackets = _brackets(raw)
+    brackets = _brackets(raw, what)
     if brackets.count(b"[") + brackets.count(b"{") > MAX_CONTAINERS:
-        raise InvalidRequest(f"The request body has more than {MAX_CONTAINERS} arrays and objects.")
+        raise InvalidRequest(f"{what} has more than {MAX_CONTAINERS} arrays and objects.")
     if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > max_depth:
-        raise InvalidRequest(f"The request body is nested deeper than {max_depth} levels.")
+        raise InvalidRequest(f"{what} is nested deeper than {max_depth} levels.")
 
 
 def _few_brackets(raw: bytes, most: int) -> bool:
@@ -93,7 +94,7 @@ def _few_brackets(raw: bytes, most: int) -> bool:
     return True
 
 
-def _brackets(raw: bytes) -> bytes:
+def _brackets(raw: bytes, what: str) -> bytes:
     """The brackets of valid JSON that are not inside strings; of anything else, some brackets.
 
     Raises:
@@ -104,7 +105,7 @@ def _brackets(raw: bytes) -> bytes:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     pieces = raw.split(b'"', 2 * MAX_STRINGS + 1)
     if len(pieces) > 2 * MAX_STRINGS + 1:
-        raise InvalidRequest(f"The request body has more than {MAX_STRINGS} strings.")
+        raise InvalidRequest(f"{what} has more than {MAX_STRINGS} strings.")
     return b"".join(pieces[::2]).translate(None, _NOT_BRACKETS)
 
 

@@ -35,6 +35,12 @@ _PACKAGED_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def serves_by_priority(spec: ModelSpec) -> bool:
+    """Whether its engine knows `priority`; any other refuses a request that has one."""
+    told = {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
+    return bool({**_COMMON_DEFAULTS, **told}.get("scheduling_policy") == "priority")
+
+
 def model_path(spec: ModelSpec) -> str:
     """What vLLM gets as `--model`.
 

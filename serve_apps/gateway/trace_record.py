@@ -1,0 +1,103 @@
+"""What is kept of a request that a strategy answered: a document for its caller, a line for the journal.
+
+The document holds what was asked and said as the model saw it (masked, where the tenant's profile masks).
+The journal gets its hash and numbers, and no word of it.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from serve_apps.gateway.exchange import Exchange
+from serve_apps.gateway.strategies import Wish
+from serve_apps.gateway.thinking_voice import Head
+from zoran_ray.journal import Event, Kind
+from zoran_ray.journal.entry import Scalar, token
+from zoran_ray.reasoning.completion import Used
+from zoran_ray.reasoning.strategy import Answer
+from zoran_ray.reasoning.trace import Trace
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of one trace; of a larger one the calls are left out, and if need be the steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRecord:
+    """One trace.
+
+    Attributes:
+        tenant: Whose it is.
+        document: Everything but steps and calls, for its caller.
+        steps: What was thought. Nothing changes any more.
+        calls: What the model was asked and said.
+    """
+
+    id: str
+    tenant: str
+    used: Used
+    document: dict[str, Any] = field(repr=False)
+    steps: list[Any] = field(repr=False)
+    calls: list[Any] = field(repr=False)
+
+    def data(self) -> bytes:
+        """The document as JSON."""
+        for left_out in ((), ("calls",), ("calls", "steps")):
+            whole = {"steps": self.steps, "calls": self.calls} | {name: [] for name in left_out}
+            more = {"left_out": list(left_out)} if left_out else {}
+            data = orjson.dumps({**self.document, **more, **whole}, option=orjson.OPT_NON_STR_KEYS)
+            if len(data) <= MOST_BYTES:
+                break
+        return data
+
+    def event(self, data: bytes) -> Event:
+        """What the journal is told.
+
+        Args:
+            data: What `data` gave.
+        """
+        document, used = self.document, self.used
+        meta: dict[str, Scalar] = {
+            "trace": self.id,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "strategy": token(document["strategy"]),
+            "model": token(document["inner_model"]),
+            "ended": token(document["ended"]),
+            "verified": document["verified"],
+            "steps": len(self.steps),
+            "calls": used.calls,
+            "prompt_tokens": used.prompt_tokens,
+            "cached_tokens": used.cached_tokens,
+            "completion_tokens": used.completion_tokens,
+            "cost_nano_usd": used.nano_usd,
+        }
+        return Event(Kind.REASONING_TRACE, meta, self.tenant, at_ms=document["created"] * 1000)
+
+
+def record_of(
+    head: Head,
+    wish: Wish,
+    exchange: Exchange,
+    trace: Trace,
+    used: Used,
+    ended: str,
+    answer: Answer | None,
+) -> TraceRecord:
+    """The record of a request that is over; of one that failed `answer` is None."""
+    document = {
+        "id": head.id,
+        "object": "trace",
+        "created": head.created,
+        "request_id": exchange.request_id,
+        "model": wish.name,
+        "strategy": wish.strategy.name,
+        "inner_model": wish.inner,
+        "asked": dict(wish.asked),
+        "ended": ended,
+        "verified": answer.verified if answer else None,
+        "answer": answer.text if answer else None,
+        "detail": answer.detail if answer else {},
+        "used": used,
+    }
+    return TraceRecord(head.id, exchange.key.tenant, used, document, trace.steps, trace.calls)

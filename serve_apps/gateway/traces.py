@@ -1,0 +1,107 @@
+"""Traces of one gateway: written in the background, found again by their tenants until they are too old.
+
+They lie in the state directory of the node that this gateway runs on, like the privacy vault: another
+node's gateways do not find them unless both see the same folder. A gateway that cannot keep up leaves out
+what has no room and says so in the log; no request waits for a trace.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+
+from actors.told import Telling
+from serve_apps.gateway.trace_folder import TraceFolder
+from serve_apps.gateway.trace_record import TraceRecord
+from zoran_ray.errors import RecordNotFound, ZoranError
+
+log = logging.getLogger("zoran.gateway")
+
+MOST_WAITING = 64
+"""Traces that wait to be written."""
+_SWEEP_S = 60.0
+_RETRY_S = 1.0
+
+
+class Traces:
+    """Keeps traces.
+
+    Args:
+        folder: Where they lie.
+        telling: Tells the journal of each.
+    """
+
+    def __init__(self, folder: TraceFolder, telling: Telling) -> None:
+        self._folder = folder
+        self._telling = telling
+        self._waiting: OrderedDict[str, TraceRecord] = OrderedDict()
+        self._some = asyncio.Event()
+
+    def keep(self, record: TraceRecord) -> None:
+        """Keeps one, soon. Never waits."""
+        if len(self._waiting) >= MOST_WAITING:
+            log.warning("a trace was not kept: too many wait to be written")
+            return
+        self._waiting[record.id] = record
+        self._some.set()
+
+    async def get(self, trace_id: str, tenant: str) -> bytes:
+        """One as JSON. Raises: RecordNotFound: This tenant has none of this name here, or not any more."""
+        waiting = self._waiting.get(trace_id)
+        if waiting is not None and waiting.tenant == tenant:
+            return await asyncio.to_thread(waiting.data)
+        data = await asyncio.to_thread(self._folder.read, trace_id, tenant)
+        if data is None:
+            raise RecordNotFound("There is no such trace, or not any more: they are kept for a while only.")
+        return data
+
+    async def forget(self, trace_id: str, tenant: str) -> None:
+        """Deletes one. Raises: RecordNotFound: As `get`."""
+        await self.flush()
+        if not await asyncio.to_thread(self._folder.delete, trace_id, tenant):
+            raise RecordNotFound("There is no such trace, or not any more.")
+
+    async def run(self) -> None:
+        """Writes, tells and deletes what is too old, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for loop in (self._write_on, self._tell_on, self._sweep_on):
+                group.create_task(loop())
+
+    async def flush(self) -> None:
+        """Writes what waits. What fails is lost."""
+        while self._waiting:
+            trace_id, record = next(iter(self._waiting.items()))
+            try:
+                data = await asyncio.to_thread(self._written, record)
+                self._telling.put([record.event(data)])
+            except Exception as failure:
+                log.error("a trace was not kept: %s", type(failure).__name__)
+            self._waiting.pop(trace_id, None)
+
+    async def last_words(self) -> None:
+        """Writes what waits, and tells the journal. Raises: ZoranError: It does not hear."""
+        await self.flush()
+        await self._telling.flush()
+
+    def _written(self, record: TraceRecord) -> bytes:
+        data = record.data()
+        self._folder.write(record.id, record.tenant, data)
+        return data
+
+    async def _write_on(self) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            await self.flush()
+
+    async def _tell_on(self) -> None:
+        while True:
+            with contextlib.suppress(ZoranError):
+                await self._telling.run()
+            await asyncio.sleep(_RETRY_S)
+
+    async def _sweep_on(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._folder.sweep)
+            await asyncio.sleep(_SWEEP_S)

@@ -1,0 +1,149 @@
+"""The thoughts of a strategy as a tree on stderr: drawn live on a terminal, indented lines elsewhere.
+
+Knows what a server says of a thought (`zoran` of a chunk) and trusts none of it: what is no sensible value
+is taken for nothing.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from zoran_ray.cli.output import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.live import Live
+    from rich.tree import Tree
+
+MOST_NODES = 2000
+"""Thoughts that are drawn; the rest is counted."""
+MOST_LINE_CHARS = 160
+_ROWS_LEFT = 2
+_STYLES = {
+    "answer": "bold",
+    "verdict": "yellow",
+    "value": "cyan",
+    "action": "magenta",
+    "observation": "blue",
+}
+
+
+class ThoughtTree:
+    """One answer's thoughts.
+
+    Args:
+        terminal: Whether to draw; unset: whether stderr is a terminal.
+    """
+
+    def __init__(self, terminal: bool | None = None) -> None:
+        self._drawn = sys.stderr.isatty() if terminal is None else terminal
+        self._depths: dict[int, int] = {0: -1}
+        self._trees: dict[int, Tree] = {}
+        self._live: Live | None = None
+        self._left_out = 0
+
+    def hear(self, zoran: Mapping[str, Any], reasoning: str) -> None:
+        """Show one thought.
+
+        Args:
+            zoran: What the server says of it.
+            reasoning: Its text.
+        """
+        number, parent = _whole(zoran.get("id")), _whole(zoran.get("parent"))
+        if number in self._depths:
+            return  # the rest of a thought that is shown already
+        if len(self._depths) > MOST_NODES:
+            self._left_out += 1
+            return
+        parent = parent if parent in self._depths else 0
+        self._depths[number] = self._depths[parent] + 1
+        kind, line = _word(zoran.get("kind")), _line(zoran, reasoning)
+        if self._drawn:
+            self._draw(number, parent, kind, line)
+        else:
+            typer.echo(f"{'  ' * self._depths[number]}{kind}: {line}", err=True)
+
+    def end(self) -> None:
+        """The answer follows, or nothing: what was drawn stays as it is."""
+        if self._live is not None:
+            self._live.update(self._trees[0])
+            self._live.stop()
+            self._live = None
+        if self._left_out:
+            typer.echo(f"({self._left_out} more thoughts)", err=True)
+            self._left_out = 0
+
+    def _draw(self, number: int, parent: int, kind: str, line: str) -> None:
+        from rich.text import Text
+
+        if self._live is None:
+            self._begin()
+        label = Text.assemble((f"{kind} ", _style(_STYLES.get(kind, "dim"))), line)
+        self._trees[number] = self._trees[parent].add(label)
+        assert self._live is not None
+        self._live.refresh()
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.tree import Tree
+
+        self._trees[0] = Tree("thoughts", guide_style=_style("dim"))
+        console = Console(stderr=True, highlight=False)
+        self._live = Live(_Tail(self._trees[0]), console=console, auto_refresh=False, redirect_stdout=False)
+        self._live.start()
+
+
+class _Tail:
+    """The last lines of a tree, as many as the window has."""
+
+    def __init__(self, tree: "Tree") -> None:
+        self._tree = tree
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment
+
+        lines = console.render_lines(self._tree, options, pad=False)
+        for line in lines[-max(1, console.height - _ROWS_LEFT) :]:
+            yield from line
+            yield Segment.line()
+
+
+def ended_line(zoran: Mapping[str, Any]) -> str:
+    """What it took, in one line; empty where the server does not say."""
+    if "trace_id" not in zoran:
+        return ""
+    calls, tokens = _whole(zoran.get("calls")), _whole(zoran.get("tokens"))
+    cached = _whole(zoran.get("cached_tokens"))
+    return (
+        f"{_word(zoran.get('ended'))}: {calls} calls, {tokens} tokens ({cached} cached),"
+        f" {_usd(zoran.get('cost_usd'))}, {_word(zoran.get('trace_id'))}"
+    )
+
+
+def _line(zoran: Mapping[str, Any], reasoning: str) -> str:
+    said = reasoning or zoran.get("text") or ""
+    words = " ".join(printable(said).split()) if isinstance(said, str) else ""
+    short = words if len(words) <= MOST_LINE_CHARS else f"{words[: MOST_LINE_CHARS - 1]}…"
+    tokens = _whole(zoran.get("tokens"))
+    return f"{short} ({tokens} tokens)" if tokens else short
+
+
+def _style(name: str) -> str:
+    """None of any kind where `NO_COLOR` is set (https://no-color.org)."""
+    return "" if os.environ.get("NO_COLOR") else name
+
+
+def _whole(value: object) -> int:
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _usd(value: object) -> str:
+    return f"{value:.6f} USD" if type(value) in (int, float) else "0 USD"
+
+
+def _word(value: object) -> str:
+    return printable(value).replace("\n", " ")[:64] if isinstance(value, str) else ""

@@ -1,0 +1,22 @@
+"""Verifiers that judge answers without a model. What they expect is never in what they say."""
+
+from zoran_ray.reasoning.verifiers.arithmetic import Arithmetic
+from zoran_ray.reasoning.verifiers.asked import verifier_of
+from zoran_ray.reasoning.verifiers.code import CodeRunner, Ran, UnitTests
+from zoran_ray.reasoning.verifiers.exact import Exact, Numeric
+from zoran_ray.reasoning.verifiers.pattern import Regex
+from zoran_ray.reasoning.verifiers.schema import JsonSchema
+from zoran_ray.reasoning.verifiers.user import UserSupplied
+
+__all__ = [
+    "Arithmetic",
+    "CodeRunner",
+    "Exact",
+    "JsonSchema",
+    "Numeric",
+    "Ran",
+    "Regex",
+    "UnitTests",
+    "UserSupplied",
+    "verifier_of",
+]

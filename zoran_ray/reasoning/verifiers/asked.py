@@ -1,0 +1,101 @@
+"""Verifiers as requests and files ask for them: `{"kind": "numeric", "expected": 42}`."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zoran_ray.config.validation import nearest, validated
+from zoran_ray.errors import ConfigError, InvalidRequest
+from zoran_ray.reasoning.answers import Form
+from zoran_ray.reasoning.verifier import Verifier
+from zoran_ray.reasoning.verifiers.arithmetic import Arithmetic
+from zoran_ray.reasoning.verifiers.exact import Exact, Numeric
+from zoran_ray.reasoning.verifiers.pattern import MOST_PATTERN, Regex
+from zoran_ray.reasoning.verifiers.schema import JsonSchema
+
+_MOST = 10**15
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def verifier(self) -> Verifier:
+        """Raises: InvalidRequest: Its fields do not make one."""
+        raise NotImplementedError
+
+
+class _Exact(_Asked):
+    expected: str = Field(max_length=10_000)
+    compare: Form = "text"
+
+    def verifier(self) -> Verifier:
+        return Exact(self.expected, self.compare)
+
+
+class _Numeric(_Asked):
+    expected: int | float | str = Field(union_mode="left_to_right")
+    tolerance: float = Field(default=0.0, ge=0, le=_MOST, allow_inf_nan=False)
+    relative: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+
+    def verifier(self) -> Verifier:
+        return Numeric(str(self.expected)[:100], self.tolerance, self.relative)
+
+
+class _Schema(_Asked):
+    document: dict[str, Any] = Field(alias="schema")
+
+    def verifier(self) -> Verifier:
+        return JsonSchema(self.document)
+
+
+class _Regex(_Asked):
+    pattern: str = Field(max_length=MOST_PATTERN)
+
+    def verifier(self) -> Verifier:
+        return Regex(self.pattern)
+
+
+class _Arithmetic(_Asked):
+    target: int = Field(ge=-_MOST, le=_MOST)
+    numbers: tuple[int, ...] | None = Field(default=None, max_length=32)
+
+    def verifier(self) -> Verifier:
+        numbers = None if self.numbers is None else tuple(map(Fraction, self.numbers))
+        return Arithmetic(Fraction(self.target), numbers)
+
+
+KINDS: Mapping[str, type[_Asked]] = {
+    "exact": _Exact,
+    "numeric": _Numeric,
+    "json-schema": _Schema,
+    "regex": _Regex,
+    "arithmetic": _Arithmetic,
+}
+"""What may be asked for, by kind. Unit tests need a sandbox, and so whoever has one."""
+
+
+def verifier_of(asked: Mapping[str, Any]) -> Verifier:
+    """The verifier of a request.
+
+    Args:
+        asked: `kind`, and the fields of that kind.
+
+    Raises:
+        InvalidRequest: There is no such verifier or field; says which there are, `param` says where.
+    """
+    fields = dict(asked)
+    kind = fields.pop("kind", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = nearest(str(kind)[:64], list(KINDS))
+        raise InvalidRequest(f"There is no such kind of verifier; {hint}", param="kind")
+    try:
+        return validated(KINDS[kind], fields, lambda path: f"verifier '{kind}'").verifier()
+    except ConfigError as error:
+        # Its text may show what was found, and an expected answer is nobody else's business.
+        what = f"The field '{error.param}' is wrong or missing." if error.param else "Its fields are wrong."
+        known = ", ".join(field.alias or name for name, field in KINDS[kind].model_fields.items())
+        raise InvalidRequest(f"verifier '{kind}': {what} Its fields: {known}.", param=error.param) from None
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidRequest(f"verifier '{kind}': its fields are no plain JSON.") from None

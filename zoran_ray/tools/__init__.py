@@ -1,0 +1,1 @@
+"""What a model may use: tools with schema and permission, called through a `Toolbox`. Knows no model."""
