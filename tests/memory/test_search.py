@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.memory import tenant
-from zoran_ray.memory.dense import DenseIndex, unit
+from zoran_ray.memory.dense import DenseIndex
 from zoran_ray.memory.embedder import EmbedderId, HashedNgrams
 from zoran_ray.memory.lexical import LexicalIndex, WordCounts, words
 from zoran_ray.memory.placement import replicas
 from zoran_ray.memory.record import Layer, embedding_bytes
 from zoran_ray.memory.search import Candidates, Filter, Query, Ranked, fused, hits, merged, total
+from zoran_ray.memory.units import unit
 
 RNG = np.random.default_rng(7)
 
