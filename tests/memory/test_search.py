@@ -298,3 +298,10 @@ def test_hashed_ngrams():
 def test_dimensions_that_are_none(dimension):
     with pytest.raises(InvalidRequest):
         HashedNgrams(dimension)
+
+
+def test_of_equally_good_ones_the_nearer_in_meaning_comes_first():
+    found = Candidates(
+        dense=(Ranked("z", 0.9), Ranked("a", 0.1)), lexical=(Ranked("a", 2.0), Ranked("z", 1.0))
+    )
+    assert [ranked.id for ranked in fused(found, 2)] == ["z", "a"]
