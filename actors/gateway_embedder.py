@@ -1,5 +1,7 @@
 """Vectors that a gateway makes, for a thread of an actor. Knows no memory."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -66,8 +68,21 @@ class GatewayEmbedder:
 
 
 def _ask(texts: list[str], tenant: str) -> list[bytes]:
-    made: list[bytes] = _gateway().embed.remote(texts, tenant).result(timeout_s=WAIT_S)
-    return made
+    # Serve's handles live in an event loop, and whoever blocks here is a thread beside one.
+    return asyncio.run_coroutine_threadsafe(_asked(texts, tenant), _loop()).result(WAIT_S)
+
+
+async def _asked(texts: list[str], tenant: str) -> list[bytes]:
+    async with asyncio.timeout(WAIT_S):
+        made: list[bytes] = await _gateway().embed.remote(texts, tenant)
+        return made
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="gateway-embedder", daemon=True).start()
+    return loop
 
 
 @cache

@@ -20,13 +20,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.memory_client import RayLink, shard_actor
-from actors.memory_shard import MemoryShardActor
 from actors.names import NAMESPACE
 from zoran_ray.errors import InvalidRequest, StateDamaged, Unavailable, ZoranError
 from zoran_ray.folders import sync_folder
 from zoran_ray.memory.links import ShardLost
-from zoran_ray.memory.placement import Layout, Place
-from zoran_ray.memory.reindex_folders import MEMORY as FOLDER
+from zoran_ray.memory.placement import FOLDER, Layout, Place
 from zoran_ray.memory.rules import MemoryRules
 from zoran_ray.settings import MemorySettings
 
@@ -184,6 +182,8 @@ class MemoryDirector:
                 await asyncio.sleep(_PAUSE_S)
 
     def _start(self, place: Place, layout: Layout, nodes: dict[str, str]) -> None:
+        from actors.memory_shard import MemoryShardActor  # and the indexes: large, and needed by few
+
         node_id = nodes.get(place.node)
         if node_id is None:
             log.warning("%s of the memory is away: its node %s is", place.shard, place.node)

@@ -340,9 +340,11 @@ def _on_disk(folder: Path, history: History) -> Counter[str]:
 
 
 def _puts(path: Path) -> Iterable[str]:
-    for payload in payloads(path):
-        if not payload.startswith((b"{", b"end:")):  # the head and the end of a snapshot
-            yield from (op.record.id for op in decode_batch(payload).ops if isinstance(op, Put))
+    found = list(payloads(path))
+    if path.name.startswith("snapshot-"):
+        found = found[1:-1]  # its head and its end
+    for payload in found:
+        yield from (op.record.id for op in decode_batch(payload).ops if isinstance(op, Put))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from zoran_ray.errors import (
     RouteNotFound,
     UpstreamError,
 )
-from zoran_ray.memory.dense import unit
 from zoran_ray.memory.embedder import HASHED, EmbedderId, HashedNgrams, chosen
 from zoran_ray.memory.record import Vector
+from zoran_ray.memory.units import unit
 from zoran_ray.messages import KeyInfo
 from zoran_ray.settings import MemorySettings
 

@@ -16,9 +16,9 @@ from typing import Any, Literal, Protocol
 from serve_apps.gateway.memory_fields import Agreement, Draft, Search
 from serve_apps.gateway.memory_journal import MemoryJournal
 from zoran_ray.errors import ConfigError, EmbedderMismatch, InvalidRequest, PermissionDenied, Unavailable
+from zoran_ray.memory.answers import Stored
 from zoran_ray.memory.consent import Consent, minimised
 from zoran_ray.memory.embedder import EmbedderId
-from zoran_ray.memory.plan import Stored
 from zoran_ray.memory.record import Provenance, Record, changed, embedding_bytes, new_id
 from zoran_ray.memory.rules import MemoryRules, entered, source_kind
 from zoran_ray.memory.search import USUAL_LAYERS, Filter, Hit, Query

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zoran_ray.errors import InvalidRequest
+from zoran_ray.memory.answers import MOST_IDS
 from zoran_ray.memory.record import MOST_DIMENSION, MOST_NAME_CHARS, Layer, Sensitivity
 from zoran_ray.memory.search import MOST_HITS, MOST_NAMES
-from zoran_ray.memory.shard import MOST_IDS
 
 MOST_RECORDS = 1000
 """Of one call."""

@@ -103,6 +103,7 @@ async def drive(state_dir: Path) -> dict[str, Any]:
 def main() -> None:
     name, value = MARK.split("=")
     os.environ[name] = value
+    os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"  # as in a server: handles live in event loops
     with tempfile.TemporaryDirectory(prefix="z", dir="/tmp") as folder:
         state_dir = Path(folder) / "state"
         state_dir.mkdir(mode=0o700)

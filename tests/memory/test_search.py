@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.memory import tenant
-from zoran_ray.memory.dense import DenseIndex, unit
+from zoran_ray.memory.dense import DenseIndex
 from zoran_ray.memory.embedder import EmbedderId, HashedNgrams
 from zoran_ray.memory.lexical import LexicalIndex, WordCounts, words
 from zoran_ray.memory.placement import replicas
 from zoran_ray.memory.record import Layer, embedding_bytes
 from zoran_ray.memory.search import Candidates, Filter, Query, Ranked, fused, hits, merged, total
+from zoran_ray.memory.units import unit
 
 RNG = np.random.default_rng(7)
 
@@ -297,3 +298,10 @@ def test_hashed_ngrams():
 def test_dimensions_that_are_none(dimension):
     with pytest.raises(InvalidRequest):
         HashedNgrams(dimension)
+
+
+def test_of_equally_good_ones_the_nearer_in_meaning_comes_first():
+    found = Candidates(
+        dense=(Ranked("z", 0.9), Ranked("a", 0.1)), lexical=(Ranked("a", 2.0), Ranked("z", 1.0))
+    )
+    assert [ranked.id for ranked in fused(found, 2)] == ["z", "a"]

@@ -1,11 +1,10 @@
-"""How large a shard may become, and what it says of itself and of a write."""
+"""How large a shard may become."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoran_ray.errors import StorageFull
 from zoran_ray.memory.ops import Drop, Op, Put
-from zoran_ray.memory.plan import Stored
 from zoran_ray.memory.state import ShardState
 
 
@@ -24,45 +23,6 @@ class Bounds:
     memory_bytes: int = 8 * 1024**3
     batch: int = 1000
     tenants: int = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a write came to.
-
-    Attributes:
-        stored: What became of each record, in their order.
-        batch: The write as it is in the log, for `MemoryShard.replicate` elsewhere; empty where nothing
-            changed.
-    """
-
-    stored: tuple[Stored, ...]
-    batch: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """How a shard is.
-
-    Attributes:
-        records: Records there are.
-        tenants: Tenants that have any.
-        consents: Consents, withdrawn ones too.
-        memory_bytes: Bytes of memory, about.
-        log_bytes: Bytes of the log since the last compaction.
-        dropped: Records and consents that a compaction would remove from the disk.
-        clock_behind_s: How far the machine's clock is behind the shard's time, in seconds.
-        cut_bytes: Bytes of an unfinished write that were removed when the shard was opened.
-    """
-
-    records: int
-    tenants: int
-    consents: int
-    memory_bytes: int
-    log_bytes: int
-    dropped: int
-    clock_behind_s: float
-    cut_bytes: int
 
 
 def check_room(state: ShardState, ops: Sequence[Op], bounds: Bounds) -> None:

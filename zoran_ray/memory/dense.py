@@ -9,16 +9,15 @@ write in `STEP` vectors makes up to `4 * STEP` rows of it. A write for which the
 for a copy of it: of a million vectors about a second.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from zoran_ray.errors import InvalidRequest
 from zoran_ray.memory.record import Vector
 from zoran_ray.memory.sketch import Sketch
+from zoran_ray.memory.units import unit
 
 EXACT = 100_000
 """Most vectors that are all looked at: in 384 dimensions 150 MB, read for each question."""
@@ -29,8 +28,6 @@ SHARE = 150
 """One row in so many is a candidate."""
 FEW = 0.125
 """Below this share of allowed rows they are looked at one by one; above it the others are skipped."""
-ROUNDING = 2.5e-7
-"""A length in float32 can be this far from 1 and mean 1."""
 MARGIN = 16
 """Rows beyond the wanted ones whose order is settled in float64: float32 sums depend on the place."""
 
@@ -205,38 +202,6 @@ def _more(rows: int, row_bytes: int) -> int:
     if used < _SMALL_BYTES:
         return max(8, 2 * rows)
     return 4 * rows if used < _LARGE_BYTES else rows + rows // 2
-
-
-def unit(vector: Vector, dimension: int) -> Vector:
-    """The vector of length 1 in the same direction, float32[d]; itself where it has that length.
-
-    Raises:
-        InvalidRequest: It has another dimension, or no direction.
-    """
-    if vector.shape != (dimension,):
-        raise InvalidRequest(
-            f"The embedding has {vector.size} numbers, this memory has {dimension}."
-            " Use the embedder that the memory was made with.",
-            param="embedding",
-        )
-    exact = vector.astype(np.float64)
-    length = math.sqrt(exact.dot(exact))
-    if abs(length - 1.0) < ROUNDING:
-        return vector
-    if not math.isfinite(length) or length < 1e-15:
-        raise InvalidRequest("An embedding needs finite numbers, not all of them 0.", param="embedding")
-    found: Vector = (exact / length).astype(np.float32)
-    return found
-
-
-def are_unit(embeddings: Sequence[bytes], dimension: int) -> list[bool]:
-    """Of each embedding, little-endian float32, whether `unit` would leave it as it is."""
-    found = [len(embedding) == 4 * dimension for embedding in embeddings]
-    there = b"".join([embedding for embedding, fits in zip(embeddings, found, strict=True) if fits])
-    exact = np.frombuffer(there, "<f4").reshape(-1, dimension).astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", exact, exact))
-    fine = iter((np.abs(lengths - 1.0) < ROUNDING).tolist())
-    return [fits and next(fine) for fits in found]
 
 
 def _nearest(query: Vector, rows: Vector, k: int, fits: Mask | None) -> npt.NDArray[np.int64]:

@@ -15,6 +15,8 @@ from zoran_ray.errors import InvalidRequest
 from zoran_ray.memory.record import check_name
 
 REPLICAS = 2
+FOLDER = "memory"
+"""Folder of the state directory that has the layout, and a folder for each shard."""
 
 
 @dataclass(frozen=True, slots=True)

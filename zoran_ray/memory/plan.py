@@ -5,32 +5,17 @@ one write see the earlier ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from zoran_ray.errors import ConsentRequired, InvalidRequest, Unavailable
 from zoran_ray.memory import rules as laws
+from zoran_ray.memory.answers import Stored
 from zoran_ray.memory.consent import minimised
-from zoran_ray.memory.dense import are_unit, unit
 from zoran_ray.memory.ops import Drop, Op, Put
 from zoran_ray.memory.record import Layer, Record, changed, earlier, encode_body
 from zoran_ray.memory.state import ShardState
+from zoran_ray.memory.units import are_unit, unit
 
 _GIVEN = ("subject", "text", "purpose", "created", "source", "consent")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What became of a record.
-
-    Attributes:
-        id: Under which id it is kept: another than its own where it was merged.
-        layer: Where it is.
-        merged: Whether it became part of a record that was there.
-    """
-
-    id: str
-    layer: Layer
-    merged: bool = False
 
 
 class Plan:

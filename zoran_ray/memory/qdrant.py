@@ -30,9 +30,10 @@ from uuid import UUID
 import numpy as np
 
 from zoran_ray.errors import Unavailable
-from zoran_ray.memory.dense import FEW, MARGIN, DenseIndex, Mask, unit
+from zoran_ray.memory.dense import FEW, MARGIN, DenseIndex, Mask
 from zoran_ray.memory.embedder import EmbedderId
 from zoran_ray.memory.record import Vector
+from zoran_ray.memory.units import unit
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

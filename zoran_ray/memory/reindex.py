@@ -10,11 +10,11 @@ from itertools import groupby, islice
 import numpy as np
 
 from zoran_ray.errors import InvalidRequest
-from zoran_ray.memory.dense import unit
 from zoran_ray.memory.embedder import Embedder
 from zoran_ray.memory.ops import Batch, Give, Put
 from zoran_ray.memory.record import Record
 from zoran_ray.memory.state import ShardState
+from zoran_ray.memory.units import unit
 
 AT_ONCE = 64
 """Texts embedded together."""

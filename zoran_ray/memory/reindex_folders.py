@@ -5,18 +5,16 @@ from pathlib import Path
 
 from zoran_ray.memory.embedder import Embedder, EmbedderId
 from zoran_ray.memory.generations import latest
+from zoran_ray.memory.placement import FOLDER
 from zoran_ray.memory.reindex import Reindexed
 from zoran_ray.memory.rules import MemoryRules
 from zoran_ray.memory.shard import MemoryShard
 from zoran_ray.memory.store import Durability
 
-MEMORY = "memory"
-"""Folder of the state directory that has a folder for each shard."""
-
 
 def shard_folders(state_dir: Path) -> list[Path]:
     """Folders of the shards on this machine, by name."""
-    memory = state_dir / MEMORY
+    memory = state_dir / FOLDER
     found = sorted(path for path in memory.iterdir() if path.is_dir()) if memory.is_dir() else []
     return [path for path in found if latest(path) is not None]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from zoran_ray.errors import RecordNotFound, Unavailable
-from zoran_ray.memory.bounds import Stats
+from zoran_ray.memory.answers import Stats, Stored
 from zoran_ray.memory.consent import Consent
 from zoran_ray.memory.embedder import Embedder, EmbedderId
 from zoran_ray.memory.lexical import WordCounts
@@ -18,7 +18,6 @@ from zoran_ray.memory.links import ShardLost
 from zoran_ray.memory.member import Member
 from zoran_ray.memory.ops import Batch
 from zoran_ray.memory.placement import Layout
-from zoran_ray.memory.plan import Stored
 from zoran_ray.memory.record import Record
 from zoran_ray.memory.search import Candidates, Hit, Query
 

@@ -157,12 +157,14 @@ def merged(shards: Sequence[Candidates], depth: int) -> Candidates:
 
 
 def fused(found: Candidates, limit: int) -> tuple[Ranked, ...]:
-    """Ids by reciprocal rank fusion, best first."""
+    """Ids by reciprocal rank fusion, best first; of equals the nearer in meaning."""
     scores: dict[str, float] = {}
     for ranking in (found.dense, found.lexical):
         for rank, hit in enumerate(ranking, start=1):
             scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (RRF_K + rank)
-    return best(scores.items(), limit)
+    places = {hit.id: place for place, hit in enumerate(found.dense)}
+    ordered = sorted(scores, key=lambda name: (-scores[name], places.get(name, len(places)), name))
+    return tuple(Ranked(name, scores[name]) for name in ordered[:limit])
 
 
 def hits(found: Candidates, limit: int, record: Callable[[str], Record | None]) -> list[Hit]:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zoran_ray.memory.bounds import Stats
+from zoran_ray.memory.answers import Stats, Stored
 from zoran_ray.memory.consent import Consent
 from zoran_ray.memory.embedder import EmbedderId
-from zoran_ray.memory.plan import Stored
 from zoran_ray.memory.record import Record
 from zoran_ray.memory.search import Hit, Query
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zoran_ray.errors import ConsentRequired, InvalidRequest, RecordNotFound, Unavailable
-from zoran_ray.memory.bounds import Bounds, Stats, Written, check_room
+from zoran_ray.memory.answers import MOST_IDS, Stats, Written
+from zoran_ray.memory.bounds import Bounds, check_room
 from zoran_ray.memory.consent import Consent, consent_json
-from zoran_ray.memory.dense import unit
 from zoran_ray.memory.embedder import Embedder, EmbedderId
 from zoran_ray.memory.lexical import WordCounts
 from zoran_ray.memory.ops import Batch, Drop, DropSubject, DropTenant, Give, Op, Withdraw, encode_batch
@@ -26,9 +26,7 @@ from zoran_ray.memory.rules import MemoryRules
 from zoran_ray.memory.search import Candidates, Hit, Query, fused, hits
 from zoran_ray.memory.store import Durability, Store
 from zoran_ray.memory.tenant import Owned, TenantMemory
-
-MOST_IDS = 10_000
-"""Most ids that one call names."""
+from zoran_ray.memory.units import unit
 
 
 class MemoryShard:

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from zoran_ray.errors import InvalidRequest, RecordNotFound, ShardBehind, Unavailable
+from zoran_ray.memory.answers import Stored
 from zoran_ray.memory.consent import Consent
 from zoran_ray.memory.embedder import EmbedderId
 from zoran_ray.memory.links import Link, ShardLost
 from zoran_ray.memory.placement import Layout
-from zoran_ray.memory.plan import Stored
 from zoran_ray.memory.record import Record
 from zoran_ray.memory.search import Candidates, Hit, Query, fused, hits, merged, total
 from zoran_ray.memory.service import ShardStats
