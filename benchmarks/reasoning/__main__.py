@@ -4,7 +4,8 @@ python -m benchmarks.reasoning --task countdown --instances FILE --model local/p
 python -m benchmarks.reasoning --task countdown --level 1 --count 100 --write-instances FILE
 
 An instance is a line of JSON: {"question": "…", "verifier": {"kind": "numeric", "expected": 42}}. Without a
-file, instances are drawn that the laboratory's models were never taught.
+file, instances are drawn that the laboratory's models were never taught. Before a call a prompt is taken to
+have a token for each byte: a bound on tokens must leave room for the longest one (LoT's: about 3,500).
 """
 
 import argparse

@@ -31,7 +31,8 @@ class Outcome:
     Attributes:
         right: Whether the verifier, asked from outside, found the answer right.
         ended: Why the strategy ended; `error:…` without an answer, `ungraded` where the verifier failed.
-        used: What it used.
+        used: What its budget was charged. A call that was cancelled is charged all that it might have used.
+        heard_tokens: Tokens of the calls that ended.
         wall_s: How long it took, in seconds.
         busy_s: Of that, time in which the model was asked, in seconds.
         calls_s: All calls' times added up, in seconds.
@@ -41,6 +42,7 @@ class Outcome:
     right: bool
     ended: str
     used: Used
+    heard_tokens: int
     wall_s: float
     busy_s: float
     calls_s: float
@@ -92,7 +94,8 @@ async def _outcome(
     if verdict is None:
         ended = "ungraded"
     right = verdict is not None and verdict.ok
-    return Outcome(right, ended, purse.used, wall_s, timed.busy_s, timed.calls_s, timed.requests)
+    heard = sum(call.answer.used.tokens for call in ask.trace.calls)
+    return Outcome(right, ended, purse.used, heard, wall_s, timed.busy_s, timed.calls_s, timed.requests)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -110,6 +113,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "high": round(high, 4),
         "calls": round(total.calls / of, 2),
         "tokens": round(total.tokens / of, 1),
+        "heard_tokens": round(sum(each.heard_tokens for each in outcomes) / of, 1),
         "prompt_tokens": round(total.prompt_tokens / of, 1),
         "cached_share": round(total.cached_tokens / max(1, total.prompt_tokens), 4),
         "wall_s": round(sum(each.wall_s for each in outcomes) / of, 4),

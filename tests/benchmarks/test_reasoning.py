@@ -150,6 +150,7 @@ async def test_a_tree_finds_what_a_single_answer_does_not():
     assert rows["tot"]["low"] > rows[SINGLE]["high"]
     assert rows["tot"]["cached_share"] == 0.5
     assert rows["best-of-n"]["calls"] == 20
+    assert rows["best-of-n"]["heard_tokens"] == rows["best-of-n"]["tokens"] == 20 * 13
     json.dumps(said)
     assert "| tot | 1.000 |" in markdown(said)
 
