@@ -1,5 +1,6 @@
 """How shards and their clients reach a shard: over Ray, or in the same process."""
 
+import asyncio
 from typing import Any, Protocol
 
 CALL_S = 10.0
@@ -35,7 +36,10 @@ class LocalLink:
         if self.down:
             raise ShardLost(method)
         try:
-            answer = await getattr(replica, method)(*args)
+            async with asyncio.timeout(timeout_s):
+                answer = await getattr(replica, method)(*args)
+        except TimeoutError:
+            raise ShardLost(method) from None
         finally:
             if self.down or self.replica is not replica:
                 raise ShardLost(method)
