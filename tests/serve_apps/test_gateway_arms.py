@@ -210,6 +210,18 @@ async def test_a_deadline_speaks_against_an_arm_that_had_time(stage: Stage) -> N
     assert stage.row()["failures"] == 1
 
 
+async def test_silence_counts_though_the_loops_clock_is_a_moment_ahead_of_ours(stage: Stage) -> None:
+    async def silent() -> None:
+        async with stage.arms.asking("acme/a", time.monotonic() + 9):
+            stage.later_s += 0.99
+            raise DeadlineExceeded("x")
+
+    stage.offer(timeout_s=1.0)
+    with pytest.raises(DeadlineExceeded):
+        await silent()
+    assert stage.row()["failures"] == 1
+
+
 async def test_nothing_of_it_can_be_pickled(stage: Stage) -> None:
     await stage.ask("acme/a")
     with pytest.raises(Exception) as caught:
