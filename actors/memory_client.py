@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.exceptions import RayError, RayTaskError
 
-from actors.names import MEMORY, call, named
+from actors.names import MEMORY, call, named, plain_errors
 from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.memory.links import CALL_S, ShardLost
 from zoran_ray.memory.placement import Layout
@@ -53,13 +53,9 @@ async def remove_shard(shard: str) -> Layout:
 
 
 async def _directed(method: str, *args: Any, timeout_s: float) -> Layout:
-    try:
+    with plain_errors("The memory is being started; try again shortly."):
         found: Layout = await call(MEMORY, method, *args, timeout_s=timeout_s)
-        return found
-    except ZoranError as error:
-        raise plain(error) from None
-    except (TimeoutError, RayError, ValueError):
-        raise Unavailable("The memory is being started; try again shortly.", retry_after_s=2.0) from None
+    return found
 
 
 def memory_client() -> ShardedMemory:

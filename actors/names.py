@@ -1,10 +1,15 @@
 """Names of the control plane's actors and how to reach them."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import ray
 from ray.actor import ActorHandle
+from ray.exceptions import RayError
+
+from zoran_ray.errors import Unavailable, ZoranError, plain
 
 NAMESPACE = "zoran"
 REGISTRY = "registry"
@@ -36,3 +41,21 @@ async def call(actor: str, method: str, *args: Any, timeout_s: float = _CALL_S) 
 async def call_registry(method: str, *args: Any, timeout_s: float = _CALL_S) -> Any:
     """`call` on the registry."""
     return await call(REGISTRY, method, *args, timeout_s=timeout_s)
+
+
+@contextlib.contextmanager
+def plain_errors(silence: str) -> Iterator[None]:
+    """Our own errors without Ray's wrapper, which carries the actor's stack; its silence as one of ours.
+
+    Args:
+        silence: What to tell the caller of an actor that does not answer.
+
+    Raises:
+        ZoranError: What the actor raised, or `Unavailable`.
+    """
+    try:
+        yield
+    except ZoranError as error:
+        raise plain(error) from None
+    except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
+        raise Unavailable(silence, retry_after_s=2.0) from None

@@ -4,15 +4,12 @@ Whoever must not wait has a `Telling`: what it cannot pass on in time it counts 
 """
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
-from ray.exceptions import RayError
-
-from actors.names import JOURNAL, call
-from zoran_ray.errors import InvalidRequest, Unavailable, ZoranError, plain
+from actors.names import JOURNAL, call, plain_errors
+from zoran_ray.errors import InvalidRequest
 from zoran_ray.journal import Event, Kind
 
 EVERY_S = 0.25
@@ -20,6 +17,7 @@ MOST_UNTOLD = 4096
 BATCH = 512
 
 _WAIT_S = 5.0
+_SILENCE = "The journal does not answer; it is being restarted, or its disk is slow. Try again shortly."
 
 
 class Tell(Protocol):
@@ -59,7 +57,7 @@ async def forget_names(tenant: str, subject: str | None = None) -> None:
 
 async def ask_journal(method: str, *args: Any, timeout_s: float = _WAIT_S) -> Any:
     """Call `JournalWriter`. Raises: ZoranError: What it raises, plain; `Unavailable` where it is silent."""
-    with _plain_errors():
+    with plain_errors(_SILENCE):
         return await call(JOURNAL, method, *args, timeout_s=timeout_s)
 
 
@@ -110,17 +108,3 @@ class Telling:
         if left_out := self.left_out:
             await self._tell([Event(Kind.ROUTING_DECISION, {"left_out": left_out})], durable=False)
             self.left_out -= left_out
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Our own errors without Ray's wrapper; its silence as one of ours."""
-    try:
-        yield
-    except ZoranError as error:
-        raise plain(error) from None
-    except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
-        raise Unavailable(
-            "The journal does not answer; it is being restarted, or its disk is slow. Try again shortly.",
-            retry_after_s=2.0,
-        ) from None

@@ -1,4 +1,7 @@
-"""A running server: one Ray cluster, its control plane, the gateway and the models. Composition root."""
+"""A running server: one Ray cluster, its control plane, the gateway and the models. Composition root.
+
+Longer than 350 lines: start, control and end of a server share nearly all of its state.
+"""
 
 import asyncio
 import contextlib

@@ -1,17 +1,15 @@
 """What a gateway asks of actors, with their errors plain. Knows their names and calls, nothing else."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayError
 
-from actors.names import ACCESS, RESONATOR, call
+from actors.names import ACCESS, RESONATOR, call, plain_errors
 from zoran_ray.access.leases import Ask, Grant, Settlement
-from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.messages import ModelInfo
 from zoran_ray.routing.reports import Answered, Scored
+
+ROUTING_SILENT = "Routing is being restarted; try again shortly."
 
 
 async def lease(asks: tuple[Ask, ...], settlements: tuple[Settlement, ...]) -> tuple[Grant, ...]:
@@ -27,24 +25,9 @@ async def report(batch: tuple[Answered | Scored, ...]) -> None:
 
 async def routing_state() -> dict[str, Any]:
     """What routing has learned, for people. Raises: ZoranError."""
-    with plain_errors():
+    with plain_errors(ROUTING_SILENT):
         state: dict[str, Any] = await call(RESONATOR, "state")
     return state
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Our own errors without Ray's wrapper, which carries the actor's stack; its silence as one of ours.
-
-    Raises:
-        ZoranError: What the actor raised, or `Unavailable`.
-    """
-    try:
-        yield
-    except ZoranError as error:
-        raise plain(error) from None
-    except (TimeoutError, RayError):
-        raise Unavailable("Routing is being restarted; try again shortly.", retry_after_s=2.0) from None
 
 
 async def wake(model: ModelInfo) -> None:

@@ -14,10 +14,10 @@ from ray import serve
 
 from actors.batch_client import ask_batch
 from actors.memory_client import memory_client
-from actors.names import ACCESS, REGISTRY, RESONATOR, call
+from actors.names import ACCESS, REGISTRY, RESONATOR, call, plain_errors
 from actors.told import forget_names, tell
 from serve_apps.gateway.arms import Arms
-from serve_apps.gateway.asked_actors import lease, plain_errors, report, routing_state, wake
+from serve_apps.gateway.asked_actors import ROUTING_SILENT, lease, report, routing_state, wake
 from serve_apps.gateway.batch_pages import add_batch_pages
 from serve_apps.gateway.built_in import built_in, kept_traces
 from serve_apps.gateway.conversations import Conversations
@@ -278,7 +278,7 @@ class GatewayReplica:
         """Give a score to the Resonator, behind all outcomes that this gateway has for it."""
         with contextlib.suppress(Exception):
             await self._reporting.flush()
-        with plain_errors():
+        with plain_errors(ROUTING_SILENT):
             counted: str = await call(RESONATOR, "score", scored)
         return counted
 

@@ -65,12 +65,7 @@ class _Texts:
     placeholders: set[str] = field(default_factory=set)
 
     def text(self, text: str) -> str:
-        return self._noted(text, self.masker.mask_json(text))
-
-    def json(self, text: str) -> str:
-        return self._noted(text, self.masker.mask_json(text))
-
-    def _noted(self, text: str, masked: Masked) -> str:
+        masked = self.masker.mask_json(text)
         if "[" in text:
             self.placeholders.update(FORM.findall(text))
         if not masked.findings:
@@ -78,6 +73,8 @@ class _Texts:
         self.findings += masked.findings
         self.values |= masked.values
         return masked.text
+
+    json = text
 
 
 @dataclass(slots=True)

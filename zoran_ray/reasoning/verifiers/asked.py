@@ -1,5 +1,6 @@
 """Verifiers as requests and files ask for them: `{"kind": "numeric", "expected": 42}`."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -18,12 +19,12 @@ from zoran_ray.reasoning.verifiers.schema import JsonSchema
 _MOST = 10**15
 
 
-class _Asked(BaseModel):
+class _Asked(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @abstractmethod
     def verifier(self) -> Verifier:
         """Raises: InvalidRequest: Its fields do not make one."""
-        raise NotImplementedError
 
 
 class _Exact(_Asked):
