@@ -32,6 +32,7 @@
     │   ├── StorageFull            the disk, or the room a part of the memory was given, is full
     │   ├── ShardBehind            a shard of the memory does not know yet what others wrote
     │   ├── NoReplica              the model has no replica that takes requests
+    │   ├── LeaseLost              another worker has the task that this one worked on
     │   └── DeadlineExceeded       504
     ├── EngineError                the back end's fault
     │   ├── EngineMissing          vLLM is not installed
@@ -231,6 +232,10 @@ class ShardBehind(Unavailable):
 
 class NoReplica(Unavailable):
     code = "no_replica"
+
+
+class LeaseLost(Unavailable):
+    code = "lease_lost"
 
 
 class DeadlineExceeded(Unavailable):
