@@ -1,0 +1,116 @@
+"""Whether tests show that a change mends something and breaks nothing. An exit status shows nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zoran_ray.autopilot.testing.junit import Outcome
+
+Outcomes = Mapping[str, Outcome]
+_GOOD = frozenset({Outcome.PASSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the tests.
+
+    Attributes:
+        outcomes: By test id, without the canary's.
+        honest: Whether the canary's tests ended as they must.
+        fault: Why the run is no evidence at all (no report, out of time), else None.
+    """
+
+    outcomes: Outcomes
+    honest: bool = True
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What runs before and after a change show.
+
+    Attributes:
+        fixed: Tests that failed on the base and pass now, both times.
+        worse: Tests that passed on the base and do not now.
+        missing: Tests of the base that did not run now.
+        flaky: Tests that ended differently in two runs of the same code.
+        still_failing: Tests that failed on the base and still do.
+        reasons: Why this is no evidence of a fix, for people and for the model; empty if it is.
+    """
+
+    fixed: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    flaky: tuple[str, ...] = ()
+    still_failing: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the change mends something, breaks nothing, and that twice."""
+        return not self.reasons
+
+
+def compare(before: Run, after: Run, again: Run) -> Evidence:
+    """What a change shows.
+
+    Args:
+        before: The base's code under the base's tests.
+        after: The changed code under the base's tests.
+        again: The same once more.
+    """
+    runs = {"the base": before, "the change": after, "the change, run again": again}
+    if reasons := [reason for name, run in runs.items() for reason in _unfit(name, run)]:
+        return Evidence(reasons=tuple(reasons))
+    ids = sorted(before.outcomes)
+    missing = [name for name in ids if name not in after.outcomes or name not in again.outcomes]
+    there = [name for name in ids if name not in missing]
+    flaky = [name for name in there if after.outcomes[name] != again.outcomes[name]]
+    failed = [name for name in there if before.outcomes[name] in (Outcome.FAILED, Outcome.ERROR)]
+    passed = [name for name in there if before.outcomes[name] is Outcome.PASSED]
+    good = {name for name in there if {after.outcomes[name], again.outcomes[name]} == _GOOD}
+    fixed = [name for name in failed if name in good]
+    worse = [name for name in passed if name not in good]
+    new_faults = _new_faults(before, after)
+    return Evidence(
+        tuple(fixed), tuple(worse), tuple(missing), tuple(flaky),
+        tuple(name for name in failed if name not in good),
+        tuple(_reasons(fixed, worse, missing, flaky, new_faults)),
+    )  # fmt: skip
+
+
+def _unfit(name: str, run: Run) -> list[str]:
+    if run.fault is not None:
+        return [f"No evidence from {name}: {run.fault}"]
+    if not run.honest:
+        return [f"The tests of {name} do not run as tests must: a test that has to fail did not fail."]
+    return []
+
+
+def _new_faults(before: Run, after: Run) -> list[str]:
+    """What ends badly now and was not there before, such as a file that cannot be imported any more."""
+    bad = (Outcome.FAILED, Outcome.ERROR)
+    return sorted(
+        name for name, outcome in after.outcomes.items() if outcome in bad and name not in before.outcomes
+    )
+
+
+def _reasons(
+    fixed: list[str], worse: list[str], missing: list[str], flaky: list[str], new_faults: list[str]
+) -> list[str]:
+    reasons = [
+        f"{len(names)} {what}: {_named(names)}"
+        for names, what in (
+            (worse, "tests passed before and do not now"),
+            (missing, "tests of the base did not run"),
+            (flaky, "tests ended differently in two runs"),
+            (new_faults, "faults are new"),
+        )
+        if names
+    ]
+    if not fixed:
+        reasons.append("No test that failed before passes now.")
+    return reasons
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(name[:120] for name in names[:5]) + (", …" if len(names) > 5 else "")
