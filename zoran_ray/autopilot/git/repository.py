@@ -185,10 +185,9 @@ class Repository:
             GitError: Somebody moved it, or the remote refuses.
         """
         ref = f"refs/heads/{checked_branch(branch)}"
-        self._git.run(
-            "push", "--quiet", "--no-verify", "--no-follow-tags", f"--force-with-lease={ref}:{expected or ''}",
-            self._remote, f"{checked_commit(commit)}:{ref}",
-        )  # fmt: skip
+        lease = f"--force-with-lease={ref}:{expected or ''}"
+        what = f"{checked_commit(commit)}:{ref}"
+        self._git.run("push", "--quiet", "--no-verify", "--no-follow-tags", lease, self._remote, what)
 
     def _default_branch(self) -> str:
         """What the remote's HEAD points at."""
