@@ -78,16 +78,25 @@ def read_document(path: Path) -> Document:
         raise ConfigError(
             f"{path}: cannot be read: {error.strerror}. Check the path and its permissions."
         ) from None
+    return parse_bytes(raw, str(path))
+
+
+def parse_bytes(raw: bytes, name: str) -> Document:
+    """Parse YAML as a file holds it; `name` is what error messages call it.
+
+    Raises:
+        ConfigError: It is too large, or not the YAML we accept; says where.
+    """
     if len(raw) > MAX_BYTES:
         raise ConfigError(
-            f"{path}: larger than {MAX_BYTES // 1024} KiB; is this really a configuration file?"
+            f"{name}: larger than {MAX_BYTES // 1024} KiB; is this really a configuration file?"
         )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8.") from None
-    return parse_document(text, str(path))
+        raise ConfigError(f"{name}:{line}: not UTF-8 text; save the file as UTF-8.") from None
+    return parse_document(text, name)
 
 
 def parse_document(text: str, name: str) -> Document:

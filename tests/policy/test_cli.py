@@ -1,0 +1,93 @@
+"""`zoran policy` from files and stdin to stdout and an exit status."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from zoran_ray.cli.app import app
+from zoran_ray.policy import policy_hash, read_policy, schema_text, shipped_policy_file
+
+
+def run(*args: str, input: bytes | str = b"") -> Any:
+    return CliRunner().invoke(app, ["policy", *args], input=input, prog_name="zoran")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "paths: {allow: [{name: py, globs: ['*.py']}]}\n"
+        "repositories: {'*/shop': {changes: {max_files: 0}}}\n"
+    )
+    return str(path)
+
+
+def test_check_tells_the_hash(file: str) -> None:
+    result = run("check", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["policy_hash"] == policy_hash(read_policy(shipped_policy_file()))
+    assert "At most mode 'advisor'" in run("check", "--policy", file).stdout
+
+
+def test_check_tells_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("paths: {}\nmode_mx: advisor\n")
+    result = run("check", "--policy", str(tmp_path / "p.yaml"))
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "p.yaml:2: mode_mx: no such field; did you mean 'mode_max'?" in result.stderr
+    assert run("check", "--policy", str(tmp_path / "none")).exit_code == 3
+
+
+def test_an_override_is_checked_and_laid_over(file: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("paths: {forbid: [{name: no, globs: [a.py]}]}")
+    result = run("explain", "path", "a.py", "--policy", file, "--override", str(own))
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (
+        5,
+        "deny: 'a.py' is protected (paths.forbid.no)",
+    )
+    own.write_text("mode_max: sovereign")
+    assert run("check", "--policy", file, "--override", str(own)).exit_code == 3
+
+
+def test_explain_shows_the_chain_and_its_status(file: str) -> None:
+    result = run("explain", "path", "tests/test_a.py")
+    assert result.exit_code == 5
+    assert "paths.forbid.existing-tests" in result.stdout
+    assert "paths.allow.code" in result.stdout
+    assert run("explain", "path", "a.py", "--to", "eat").exit_code == 2
+    told = json.loads(run("explain", "action", "git.push", "--json").stdout)
+    assert (told["verdict"], told["rule"], len(told["policy_hash"])) == ("allow", "actions.allow", 64)
+    assert run("explain", "action", "git.push", "--policy", file).exit_code == 5
+
+
+def test_explain_command_shows_what_would_run() -> None:
+    result = run("explain", "command", "test-files", "files=a.py", "files=b.py", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["argv"][-2:] == ["a.py", "b.py"]
+    assert run("explain", "command", "test-files", "files=-k").exit_code == 5
+    assert run("explain", "command", "test-files", "nonsense").exit_code == 2
+
+
+def test_explain_diff_reads_stdin(file: str) -> None:
+    head = f":100644 100644 {'1' * 40} {'2' * 40} M\0a.py\0"
+    whole = f"{head}1\t0\ta.py\0\0+++ b/a.py\n+x\n"
+    assert run("explain", "diff", "--policy", file, input=whole).exit_code == 0
+    assert run("explain", "diff", "--policy", file, "--names-only", input=head).exit_code == 0
+    assert run("explain", "diff", "--policy", file, input=head).exit_code == 5
+    shop = ("--repository", "git@github.com:acme/Shop.git")
+    result = run("explain", "diff", "--policy", file, *shop, input=whole)
+    assert (result.exit_code, "changes.max_files" in result.stdout) == (5, True)
+
+
+def test_what_is_hostile_is_shown_harmlessly() -> None:
+    result = run("explain", "path", "a\x1b[2Jb")
+    assert result.exit_code == 5
+    assert "\x1b" not in result.stdout
+
+
+def test_schema_is_printed() -> None:
+    assert run("schema").stdout == schema_text()
+    assert json.loads(run("schema", "--override").stdout)["title"] == "zoran policy override"
