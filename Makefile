@@ -1,6 +1,6 @@
 # The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory lock train-pocket pocket clean
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory bench-reasoning bench-batch lock train-pocket pocket clean
 
 ARGS ?=
 PY := .venv/bin/python
@@ -23,8 +23,8 @@ test: setup-dev ## All tests but the fault injection (ARGS="-k something")
 test-faults: setup-dev ## Fault injection on a running stack; wants an otherwise idle machine
 	@$(PY) -m pytest -m faults -s $(ARGS)
 
-test-fast: setup-dev ## Tests that need neither Ray nor an engine
-	@$(PY) -m pytest -m "not integration and not engine" $(ARGS)
+test-fast: setup-dev ## Tests that need neither Ray nor an engine nor Docker
+	@$(PY) -m pytest -m "not integration and not engine and not docker" $(ARGS)
 
 check: setup-dev ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
@@ -36,7 +36,7 @@ format: setup-dev ## Format the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: bench-serving bench-routing bench-memory ## All benchmarks
+bench: bench-serving bench-routing bench-memory bench-reasoning bench-batch ## All benchmarks
 
 bench-serving: setup-dev ## Serving against bare vLLM, Ray Serve LLM and LiteLLM; writes benchmarks/README.md
 	@benchmarks/serving/peers.sh
@@ -57,15 +57,23 @@ bench-memory: setup-dev ## Journal, Z5, privacy and memory against their referen
 	@benchmarks/memory/peers.sh
 	@$(PY) -m benchmarks.memory --write-readme $(if $(MEMORY_DATA),--data $(MEMORY_DATA)) $(ARGS)
 
+# A run that was cut goes on where it was. What is small (--quick) or of one task (--task) is not published.
+bench-reasoning: setup-dev ## Strategies at equal budgets, on the laboratory's models; writes benchmarks/README.md
+	@$(PY) -m benchmarks.reasoning $(if $(filter --quick --task --models,$(ARGS)),,--write-readme) $(ARGS)
+
+bench-batch: setup-dev ## Batches against LLM.generate and Ray Data; writes benchmarks/README.md
+	@benchmarks/serving/peers.sh
+	@$(PY) -m benchmarks.batch --ray-data --write-readme $(ARGS)
+
 train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
 	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)
 
-# Minutes on a GPU (ARGS="--device cuda --workers 12"), hours on a CPU; --minutes ends each of both sooner.
+# Hours on one CPU core; --minutes ends each of both sooner, --resume goes on where it ended.
 POCKET ?= build/pocket
 
-pocket: setup-dev ## Train the laboratory's two models into build/pocket (ARGS="--minutes 30")
+pocket: setup-dev ## Train the laboratory's two models into build/pocket (ARGS="--minutes 60")
 	@$(PY) -m benchmarks.reasoning.pocket.train --size small --out $(POCKET)/pocket-lab-s $(ARGS)
-	@$(PY) -m benchmarks.reasoning.pocket.train --size large --out $(POCKET)/pocket-lab-l $(ARGS)
+	@$(PY) -m benchmarks.reasoning.pocket.train --size large --grow $(POCKET)/pocket-lab-s --out $(POCKET)/pocket-lab-l $(ARGS)
 
 lock: setup-dev ## Pin all dependencies anew
 	@scripts/lock.sh

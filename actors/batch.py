@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +62,7 @@ class BatchWorker:
         self._watch = watch or _watch
         self._state_dir = state_dir
         self._wait_s = request_timeout_s + _GRACE_S
+        self._handle: Any = None
         self._seats = Seats()
         self._office: BatchOffice | None = None
         self._following: asyncio.Task[None] | None = None
@@ -112,7 +112,8 @@ class BatchWorker:
     async def _ask(self, key_id: str, request: Request, request_id: str) -> Outcome:
         """One try at one gateway. Raises: ZoranError: None answered."""
         try:
-            handle = await asyncio.to_thread(self._gateway)
+            # The first time it asks the controller, which may take its time.
+            handle = self._handle = self._handle or await asyncio.to_thread(self._gateway)
             body = orjson.dumps(request.body)
             response = handle.ask.remote(request.endpoint.path, body, key_id, request_id)
             async with _cancelled_with(response), asyncio.timeout(self._wait_s):
@@ -143,7 +144,6 @@ async def _watch(known: FleetSnapshot) -> FleetSnapshot | None:
     return fresh
 
 
-@cache
 def _gateway() -> Any:
     from ray import serve
 

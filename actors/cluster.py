@@ -1,12 +1,13 @@
 """A local Ray cluster of our own, or a connection to one that runs; nothing here knows Serve apps."""
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from actors.names import ACCESS, BATCH, JOURNAL, MEMORY, NAMESPACE, REGISTRY, RESONATOR
+from actors.names import ACCESS, AGENT_SUPERVISOR, BATCH, JOURNAL, MEMORY, NAMESPACE, REGISTRY, RESONATOR
 from zoran_ray.access import Budget
 from zoran_ray.memory.rules import rules_of
 from zoran_ray.settings import Settings
@@ -19,6 +20,8 @@ _START_S = 60
 def start_ray(settings: Settings, run_dir: Path) -> None:
     """Start or join Ray; `actors.environment` has prepared this process."""
     import ray
+
+    from actors.sandbox import SLOT
 
     empty = run_dir / "cwd"
     empty.mkdir(exist_ok=True)
@@ -38,6 +41,7 @@ def start_ray(settings: Settings, run_dir: Path) -> None:
         num_cpus=cpus,
         num_gpus=settings.cluster.num_gpus,
         object_store_memory=settings.cluster.object_store_bytes,
+        resources={SLOT: settings.sandbox.slots},
         include_dashboard=False,
         **shared,
     )
@@ -67,6 +71,8 @@ def start_control_plane(settings: Settings) -> None:
             "resources": {"node:__internal_head__": 0.001},
         }
 
+    if settings.cluster.address:
+        _end_agents()  # of a driver before, with its settings
     registry = ray.remote(ReplicaRegistry).options(**options(REGISTRY)).remote()
     authority = ray.remote(AccessAuthority).options(**options(ACCESS))
     budget = Budget.of_usd(settings.budget.usd_per_day, settings.budget.usd_per_request)
@@ -95,10 +101,21 @@ def await_control_plane() -> None:
 _kept: list[Any] = []
 
 
+def _end_agents() -> None:
+    """The roles' supervisor outlives gateways, and would outlive us in a cluster that was joined."""
+    import ray
+    from ray.exceptions import RayError
+
+    if ray.is_initialized():  # otherwise it would be started for the question
+        with contextlib.suppress(ValueError, RayError):
+            ray.kill(ray.get_actor(AGENT_SUPERVISOR, namespace=NAMESPACE))
+
+
 def stop_ray(run_dir: Path) -> None:
     """End every process of a local cluster, or leave a joined one."""
     import ray
 
     _kept.clear()
+    _end_agents()
     ray.shutdown()
     shutil.rmtree(run_dir, ignore_errors=True)

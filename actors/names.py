@@ -18,6 +18,7 @@ RESONATOR = "resonator"
 JOURNAL = "journal"
 MEMORY = "memory"
 BATCH = "batch"
+AGENT_SUPERVISOR = "agents"
 
 _CALL_S = 5.0
 

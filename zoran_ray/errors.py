@@ -32,7 +32,9 @@
     │   ├── StorageFull            the disk, or the room a part of the memory was given, is full
     │   ├── ShardBehind            a shard of the memory does not know yet what others wrote
     │   ├── NoReplica              the model has no replica that takes requests
+    │   ├── AgentGivenUp           a role's process died too often
     │   ├── LeaseLost              another worker has the task that this one worked on
+    │   ├── SandboxUnavailable     code can be run nowhere safe; says what was tried
     │   └── DeadlineExceeded       504
     ├── EngineError                the back end's fault
     │   ├── EngineMissing          vLLM is not installed
@@ -40,6 +42,10 @@
     │   ├── UpstreamError          502, the back end answered with nonsense or broke off
     │   ├── ProviderBusy           503, a provider asks for patience, retry later
     │   └── ProviderRefused        502, a provider refuses our key or does not know our model
+    ├── ForgeRefused               a forge refuses our token or what is asked, or does not know it
+    │   ├── PullRequestMoved       its head or its base is not what was tested any more: test again
+    │   ├── NotMergeable           conflicts or rules of the branch keep it from being merged
+    │   └── NoPullRequests         the remote knows none: operator mode is the end of the road
     └── Unreachable                no server at this address                    exit 4
 
 What each one means in HTTP is known to `zoran_ray.wire.errors` alone; what it means as an exit
@@ -238,6 +244,14 @@ class LeaseLost(Unavailable):
     code = "lease_lost"
 
 
+class AgentGivenUp(Unavailable):
+    code = "agent_given_up"
+
+
+class SandboxUnavailable(Unavailable):
+    code = "sandbox_unavailable"
+
+
 class DeadlineExceeded(Unavailable):
     code = "deadline_exceeded"
 
@@ -266,6 +280,22 @@ class ProviderBusy(EngineError):
 
 class ProviderRefused(EngineError):
     code = "provider_refused"
+
+
+class ForgeRefused(ZoranError):
+    code = "forge_refused"
+
+
+class PullRequestMoved(ForgeRefused):
+    code = "pull_request_moved"
+
+
+class NotMergeable(ForgeRefused):
+    code = "not_mergeable"
+
+
+class NoPullRequests(ForgeRefused):
+    code = "no_pull_requests"
 
 
 class Unreachable(ZoranError):

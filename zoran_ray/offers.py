@@ -20,6 +20,8 @@ Whereabouts = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 AUTO = "zoran/auto"
 """The model that stands for whichever suits a request best."""
+AGENTS = "zoran/agents"
+"""The model that stands for whichever role suits a request best; `zoran/agents:coder` for that one."""
 
 KEY_VARIABLES: dict[Provider, str] = {
     "openai": "OPENAI_API_KEY",

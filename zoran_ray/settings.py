@@ -263,7 +263,9 @@ ToolPermission = Literal["local", "network", "code", "memory"]
 
 
 class ToolSettings(Frozen):
-    """What models may use. A tool is off unless its name and what it reaches are both allowed here."""
+    """What models may use: in strategies, for every key that may ask one, and by `zoran mcp serve`.
+
+    A tool is off unless its name and what it reaches are both allowed here."""
 
     allowed: tuple[str, ...] = Field(default=("calculator",), max_length=256)
     """Names of tools: ours, those of installed packages, and `server_tool` for those of MCP servers."""
@@ -273,6 +275,42 @@ class ToolSettings(Frozen):
     """Addresses as `10.0.0.7:8080` that `fetch` may ask although they are not public."""
     mcp: dict[str, McpServerSettings] = Field(default={}, max_length=32)
     """MCP servers by name."""
+
+
+class AgentSettings(Frozen):
+    """Role agents: what they may read, how much they take on, how often their processes are restarted."""
+
+    folder: Path | None = None
+    """Folder whose index the retriever searches (`zoran rag index FOLDER`): every key that may use
+    `zoran/agents` may ask about it. Unset: there is no retriever."""
+    strategy: str = Field(default="cot", min_length=1, max_length=64)
+    """How the reasoner thinks where a request says nothing."""
+    running: int = Field(default=16, ge=1, le=1024)
+    """Requests that one role has under way at a time."""
+    waiting: int = Field(default=64, ge=0, le=65_536)
+    """Requests that wait for one of those places; one more is refused."""
+    restarts: int = Field(default=5, ge=0, le=1000)
+    """So often a role's process is started again within `period_s`; then it is given up for as long."""
+    period_s: float = Field(default=60.0, gt=0, le=86_400, allow_inf_nan=False)
+    """In seconds."""
+
+    @field_validator("folder")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+
+class SandboxSettings(Frozen):
+    """Where programs run that nobody trusts: each in a Docker container of its own."""
+
+    docker_host: str | None = Field(default=None, min_length=1, max_length=256)
+    """Address of the Docker daemon, as `unix:///run/docker.sock`; unset: the usual sockets."""
+    image: str | None = Field(default=None, pattern=r"^([a-z0-9._:/-]+@)?sha256:[0-9a-f]{64}$")
+    """Digest of the image; unset: the one that `zoran sandbox build` made."""
+    runtime: Literal["runsc"] | None = None
+    """`runsc` for gVisor, which has to be set up in the daemon; unset: the daemon's own."""
+    slots: int = Field(default=2, ge=1, le=256)
+    """Containers at once on each node of a local cluster."""
 
 
 class Settings(Frozen):
@@ -288,6 +326,8 @@ class Settings(Frozen):
     privacy: PrivacySettings = PrivacySettings()
     journal: JournalSettings = JournalSettings()
     tools: ToolSettings = ToolSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    agents: AgentSettings = AgentSettings()
     log: LogSettings = LogSettings()
     memory_file: Path | None = None
     """YAML with the rules of the memory; unset: those of `configs/memory.yaml`."""

@@ -1,12 +1,21 @@
 """`python -m benchmarks.reasoning`: strategies over instances, at equal calls or equal tokens.
 
+python -m benchmarks.reasoning [--quick] [--write-readme]
 python -m benchmarks.reasoning --task countdown --instances FILE --model local/pocket-lab-s --json OUT
 python -m benchmarks.reasoning --task countdown --level 1 --count 100 --write-instances FILE
 
-An instance is a line of JSON: {"question": "…", "verifier": {"kind": "numeric", "expected": 42}}. Without a
-file, instances are drawn that the laboratory's models were never taught. Before a call a prompt is taken to
-have a token for each byte: a bound on tokens must leave room for the longest one (LoT's: about 3,500).
+Without a task everything is measured, on the laboratory's two models. With one, its contenders are, on any
+model: one that a server has, or a folder, which is loaded here. An instance is a line of JSON:
+{"question": "…", "verifier": {"kind": "numeric", "expected": 42}}, with `level` and `key` where they are
+known. Without a file, instances are drawn that the laboratory's models were never taught. Before a call, a
+prompt to a server is taken to have a token for each byte: a bound on tokens must leave room for the longest
+one (LoT's: about 3,500).
 """
+
+import os
+
+# Before numpy: engines have their cores, and a second thread of ours would take from them.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
 import asyncio
@@ -16,11 +25,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.readme import save, table
+from benchmarks.readme import README, link, save, write_into
+from benchmarks.reasoning import report, whole
 from benchmarks.reasoning.contenders import Contender, contenders
+from benchmarks.reasoning.engine import engine_model, is_folder
 from benchmarks.reasoning.instances import read_instances, write_instances
 from benchmarks.reasoning.model import ServedModel
 from benchmarks.reasoning.running import Outcome, results, run
+from benchmarks.reasoning.scale import FULL, QUICK
 from benchmarks.reasoning.tasks import TASKS
 from benchmarks.reasoning.tasks.task import Instance, held_out_instances
 from zoran_ray.client import AsyncClient
@@ -30,23 +42,43 @@ from zoran_ray.reasoning.completion import Complete
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Reads or draws instances, runs the contenders, prints and writes what came out."""
+    """Measures, prints, writes what was asked for. 2 where something that was given cannot be used."""
     args = _arguments(argv)
     try:
-        instances = _instances(args)
-        if args.write_instances:
-            write_instances(args.write_instances, instances)
-        if args.model:
-            said = asyncio.run(_served(args, instances))
-            save("reasoning", said, args.json, publish=False)
-            print(markdown(said))
+        return _one_task(args) if args.task else _everything(args)
     except ZoranError as error:
         print(error.message, file=sys.stderr)
         return 2
+
+
+def _everything(args: argparse.Namespace) -> int:
+    if args.quick and args.write_readme:
+        raise ConfigError("What --quick measures shows that it runs, and is not published.")
+    scale = QUICK if args.quick else FULL
+    said = asyncio.run(whole.measured(args.models, scale, args.only))
+    data = save("reasoning", said, args.json, publish=args.write_readme)
+    text = report.markdown(said, link(data) if data else None)
+    print(text)
+    if args.write_readme:
+        write_into(README, "reasoning", text)
     return 0
 
 
-async def _served(args: argparse.Namespace, instances: Sequence[Instance]) -> dict[str, Any]:
+def _one_task(args: argparse.Namespace) -> int:
+    instances = _instances(args)
+    if args.write_instances:
+        write_instances(args.write_instances, instances)
+    if args.model:
+        said = asyncio.run(_asked(args, instances))
+        save("reasoning", said, args.json, publish=False)
+        print(markdown(said))
+    return 0
+
+
+async def _asked(args: argparse.Namespace, instances: Sequence[Instance]) -> dict[str, Any]:
+    if is_folder(args.model):
+        async with engine_model(Path(args.model)) as loaded:
+            return await measure(loaded, args, instances)
     async with AsyncClient(args.base_url, _key(args.key_file), args.limit_s) as client:
         return await measure(ServedModel(client, args.model), args, instances)
 
@@ -101,20 +133,10 @@ def chosen(names: Sequence[str] | None, known: Sequence[Contender]) -> list[Cont
 
 def markdown(said: dict[str, Any]) -> str:
     """The results as tables, one for each budget."""
-    head = ("strategy", "right", "95 %", "calls", "tokens", "cached", "s", "won/lost against single")
     parts = [f"{said['task']}, {len(said['instances'])} instances, model {said['model']}"]
     for name, budget in said["budgets"].items():
-        rows = [_row(who, row) for who, row in budget["contenders"].items()]
-        parts.append(f"At most {name} for each instance:\n\n{table(head, rows)}")
+        parts.append(f"At most {name} for each instance:\n\n{report.contenders(budget)}")
     return "\n\n".join(parts)
-
-
-def _row(who: str, row: dict[str, Any]) -> tuple[str, ...]:
-    against = f"{row['won']}/{row['lost']}" if "won" in row else ""
-    return (
-        who, f"{row['share']:.3f}", f"{row['low']:.3f}–{row['high']:.3f}", f"{row['calls']:g}",
-        f"{row['tokens']:g}", f"{row['cached_share']:.0%}", f"{row['wall_s']:.2f}", against,
-    )  # fmt: skip
 
 
 def _plain(found: dict[str, list[Outcome]]) -> dict[str, list[list[Any]]]:
@@ -148,12 +170,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", required=True, help=f"{', '.join(TASKS)}, or any name with --instances")
+    parser.add_argument("--quick", action="store_true", help="everything, in small: shows that it runs")
+    parser.add_argument(
+        "--models", type=Path, nargs=2, default=(whole.SMALL, whole.LARGE), metavar=("SMALL", "LARGE"),
+        help="folders, for everything",
+    )  # fmt: skip
+    parser.add_argument("--only", nargs="+", choices=whole.PARTS, default=whole.PARTS, help="of everything")
+    parser.add_argument(
+        "--write-readme", action="store_true", help="also benchmarks/README.md and results/"
+    )
+    parser.add_argument(
+        "--task", help=f"one of {', '.join(TASKS)}, or any name with --instances; none: everything"
+    )
     parser.add_argument("--instances", type=Path, help="JSON lines; none: drawn, never taught")
     parser.add_argument("--write-instances", type=Path, help="write those that were drawn or read")
     parser.add_argument("--level", type=int, help="of drawn instances; none: all alike")
     parser.add_argument("--count", type=int, help="instances; 200 of those drawn, all of a file")
-    parser.add_argument("--model", help="name on the server; none: only instances are written")
+    parser.add_argument("--model", help="name on the server, or folder; none: only instances are written")
     parser.add_argument("--base-url", default="http://127.0.0.1:8080/v1")
     parser.add_argument("--key-file", type=Path, help="file with the API key")
     parser.add_argument("--strategies", nargs="+", help="contenders; none: all of the task")

@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.reasoning.contenders import SINGLE, Contender
-from benchmarks.reasoning.intervals import wilson
+from benchmarks.reasoning.intervals import paired, wilson
 from benchmarks.reasoning.model import Timed
 from benchmarks.reasoning.tasks.task import Instance
 from zoran_ray.errors import ZoranError
@@ -47,6 +47,15 @@ class Outcome:
     busy_s: float
     calls_s: float
     requests: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def outcome_of(data: Mapping[str, Any]) -> Outcome:
+    """What `Outcome.as_json` was made of."""
+    return Outcome(**{**data, "used": Used(**data["used"])})
 
 
 async def run(
@@ -124,7 +133,10 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def results(found: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
-    """All contenders; beside the single answer, how many instances each wins and loses against it."""
+    """All contenders; beside the single answer, how many instances each wins and loses against it.
+
+    `gain` is the difference of the shares with its 95 % interval, by paired bootstrap over the instances.
+    """
     single = found.get(SINGLE)
     said: dict[str, Any] = {}
     for name, outcomes in found.items():
@@ -133,4 +145,10 @@ def results(found: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
             pairs = list(zip(outcomes, single, strict=True))
             said[name]["won"] = sum(mine.right and not its.right for mine, its in pairs)
             said[name]["lost"] = sum(its.right and not mine.right for mine, its in pairs)
+            said[name]["gain"] = [round(each, 4) for each in paired(rights(outcomes), rights(single))]
     return said
+
+
+def rights(outcomes: Sequence[Outcome]) -> list[float]:
+    """1 for each answer that was right, 0 for others."""
+    return [float(each.right) for each in outcomes]

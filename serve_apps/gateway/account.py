@@ -27,6 +27,7 @@ class Account:
         error: Why it failed, None if it did not.
         events: Events of a stream seen so far.
         engine_failed: The engine itself ended a stream with an error event.
+        score: What an agent's answer seems worth, 0..1; None where one judges by the answer's own signs.
         settle: Told how many tokens were used.
     """
 
@@ -43,6 +44,7 @@ class Account:
     disconnected: bool = False
     events: int = 0
     engine_failed: bool = False
+    score: float | None = None
     settle: Callable[[int], None] = field(default=lambda tokens: None)
 
     @property

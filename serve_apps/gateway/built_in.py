@@ -1,4 +1,4 @@
-"""The strategies of a deployment: those that come with this package, and the tools they may use."""
+"""The strategies of a deployment: those that come with this package, and what they leave behind."""
 
 from pathlib import Path
 
@@ -6,18 +6,32 @@ from actors.told import Telling, tell
 from serve_apps.gateway.strategies import Strategies
 from serve_apps.gateway.trace_folder import TraceFolder, traces_folder
 from serve_apps.gateway.traces import Traces
-from zoran_ray.reasoning.registry import Registry, shipped_strategies
+from zoran_ray.offers import AGENTS
+from zoran_ray.reasoning.registry import Registry, shipped_playbooks, shipped_strategies
 from zoran_ray.reasoning.verifiers import verifier_of
-from zoran_ray.tools.calculator import Calculator
-from zoran_ray.tools.toolbox import Toolbox
+from zoran_ray.routing.roles import ROLE_ARMS
+
+_AGENTS = {
+    AGENTS: "The role that suits a request best.",
+    **dict(
+        zip(
+            ROLE_ARMS,
+            (
+                "Thinks about the question with a strategy.",
+                "Writes code, and runs it where there is a sandbox.",
+                "Answers from an indexed folder, and names the line.",
+                "Looks at pictures.",
+            ),
+            strict=True,
+        )
+    ),
+}
 
 
 def built_in() -> Strategies:
     """All that come along. Raises: ConfigError: One of their files is wrong."""
-    # Nothing that reaches out: whoever may ask a model may not for that reason fetch from this machine.
-    tools = Toolbox((Calculator(),), (Calculator.name,))
-    registry = Registry(shipped_strategies(), tools)
-    return Strategies(registry.described(), registry.make, verifier_of)
+    registry = Registry(shipped_strategies(), playbooks=shipped_playbooks())
+    return Strategies(registry.described(), registry.make, verifier_of, _AGENTS)
 
 
 def kept_traces(state_dir: Path) -> Traces:

@@ -5,8 +5,8 @@ Source: OpenAI's `CreateChatCompletionResponse` and `CreateChatCompletionStreamR
 
 from collections.abc import Iterator
 
-from serve_apps.gateway.thinking_voice import Document, Head, Told, about, thought
-from zoran_ray.reasoning.trace import Step
+from serve_apps.gateway.thinking_voice import Document, Head, Heard, Told, about, about_piece, thought
+from zoran_ray.reasoning.trace import Piece, Step
 
 
 class ChatVoice:
@@ -14,14 +14,21 @@ class ChatVoice:
 
     def __init__(self, head: Head) -> None:
         self._head = head
+        self._heard = Heard()
 
     def begin(self) -> Iterator[Document]:
         """The first chunk, which says who speaks."""
         yield self._chunk({"role": "assistant", "content": ""})
 
+    def piece(self, piece: Piece) -> Iterator[Document]:
+        """One chunk."""
+        self._heard.piece(piece)
+        yield {**self._chunk({"reasoning": piece.text}), "zoran": about_piece(piece)}
+
     def step(self, step: Step) -> Iterator[Document]:
         """One chunk."""
-        text = thought(step)
+        rest = self._heard.rest(step)
+        text = thought(step) if rest is None else rest
         yield {**self._chunk({"reasoning": text} if text else {}), "zoran": about(step)}
 
     def end(self, told: Told) -> Iterator[Document]:

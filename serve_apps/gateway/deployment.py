@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,10 +13,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from ray import serve
 
+from actors.agent_client import RayAgents
 from actors.batch_client import ask_batch
 from actors.memory_client import memory_client
 from actors.names import ACCESS, REGISTRY, RESONATOR, call, plain_errors
-from actors.told import forget_names, tell
+from actors.told import Telling, forget_names, tell
+from serve_apps.gateway.agents import AgentRouter, Agents
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.asked_actors import ROUTING_SILENT, lease, report, routing_state, wake
 from serve_apps.gateway.batch_pages import add_batch_pages
@@ -47,7 +50,9 @@ from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
 from serve_apps.gateway.spending import Spending
 from serve_apps.gateway.thinking import Thinking
-from serve_apps.gateway.thinking_model import Reach
+from serve_apps.gateway.thinking_reach import Reach
+from serve_apps.gateway.thinking_search import MemorySearch
+from serve_apps.gateway.tool_desk import ToolDesk
 from serve_apps.gateway.trace_pages import add_trace_pages
 from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
@@ -102,14 +107,16 @@ class GatewayReplica:
         self._reporting = Reporting(report)
         conversations = Conversations(time.monotonic)
         strategies = built_in()
-        self._router = Router(
-            self._fleet, self._arms, self._door, conversations, settings.routing, strategies=strategies
-        )
         self._prometheus = CollectorRegistry()
         self._metrics = GatewayMetrics(self._prometheus)
         self._waiting = WaitingRoom(self._fleet, wake, self._metrics)
         self._vault = NodeVault(settings.privacy, vault_folder(settings.state_dir))
         self._privacy = PrivacyDesk(Profiles(settings.privacy), self._vault, self._metrics)
+        seen = self._fleet, self._arms, self._door, conversations, settings.routing, random.random
+        searches = settings.agents.folder is not None
+        agents = Agents(RayAgents(settings), searches, self._privacy.passes)
+        roles = AgentRouter(*seen, strategies, agents)
+        self._router = Router(*seen, strategies, roles)
         self._embedder = TextEmbedder(
             settings.memory,
             NamedModel(
@@ -125,18 +132,19 @@ class GatewayReplica:
         self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
         exposition = Exposition(self._id, self._fleet, lambda: generate_latest(self._prometheus).decode())
         app = pages(self._fleet, self._arms, self._door, exposition.text, strategies)
-        add_routing_pages(app, self._door, self._router, settings.server, self._score, routing_state)
+        add_routing_pages(app, self._door, self._router, settings.server, self._score, routing_state, roles)
         add_privacy_pages(app, self._door, self._privacy, settings.server)
         add_journal_pages(app, self._door)
         add_file_pages(app, self._door, ask_batch, settings.server)
         add_batch_pages(app, self._door, ask_batch, settings.server)
         rules, journal = rules_of(settings.memory_file), MemoryJournal(tell, forget_names)
-        desk = MemoryDesk(memory_client(), self._embedder, journal, rules)
-        add_memory_pages(app, self._door, desk, settings.server)
         self._traces = kept_traces(settings.state_dir)
+        desk = MemoryDesk(memory_client(), self._embedder, journal, rules, traces=self._traces.forget_all)
+        add_memory_pages(app, self._door, desk, settings.server)
         add_trace_pages(app, self._door, self._traces)
         reach = Reach(self._fleet, self._upstream, self._waiting, self._arms, PromptSizes())
         self._memory = ChatMemory(desk, self._metrics.memory_lost)
+        self._tools = ToolDesk(settings.tools, os.environ, Telling(tell), self._privacy, memory=desk)
         self._gateway = Gateway(
             settings.server,
             fleet=self._fleet,
@@ -152,7 +160,7 @@ class GatewayReplica:
             tracing=self._tracing,
             pages=app,
             memory=self._memory,
-            thinking=Thinking(reach, self._traces),
+            thinking=Thinking(reach, self._traces, self._tools, MemorySearch(desk, self._privacy)),
         )
         self._tasks: list[asyncio.Task[Any]] = []
         self._doubt = Doubt(time.monotonic)
@@ -172,7 +180,7 @@ class GatewayReplica:
         loops = (
             *(self._follow_fleet, self._follow_keys, self._follow_catalogue, self._follow_routing),
             *(self._beat, self._gateway.sweep, self._limits.run, self._spending.run, self._reporting.run),
-            *(self._vault.keep_swept, self._memory.run, self._traces.run),
+            *(self._vault.keep_swept, self._memory.run, self._traces.run, self._tools.run),
         )
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
         gateway = self._gateway
@@ -296,7 +304,8 @@ class GatewayReplica:
         for task in self._tasks:
             task.cancel()
         await self._spending.flush(_LAST_WORDS_S)
-        for last_words in (self._reporting.flush, self._memory.flush, self._traces.last_words):
+        says = self._reporting.flush, self._memory.flush, self._traces.last_words, self._tools.last_words
+        for last_words in (*says, self._tools.close):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_LAST_WORDS_S):
                     await last_words()

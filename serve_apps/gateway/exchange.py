@@ -20,7 +20,7 @@ class Exchange:
         headers: Sent along to a replica: the request's id and trace.
         deadline: When it must be over, in seconds of `time.monotonic`.
         tab: The money of its tries.
-        from_batch: Whether it can wait: interactive requests go first.
+        can_wait: Whether it can wait: interactive requests go first.
         shown: What its tries get to see; empty until that was found out.
     """
 
@@ -33,5 +33,5 @@ class Exchange:
     tab: Tab
     outgoing: Outgoing
     account: Account
-    from_batch: bool = False
+    can_wait: bool = False
     shown: list[Shown] = field(default_factory=list, repr=False)

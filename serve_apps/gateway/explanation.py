@@ -1,17 +1,35 @@
 """Why a choice would fall, as JSON. Reads the router and its snapshot; asks nobody, learns nothing."""
 
-from typing import Any
+from typing import Any, Protocol
 
-from serve_apps.gateway.router import Question, Router
+from serve_apps.gateway.router import Plan, Question
 from zoran_ray.messages import KeyInfo
-from zoran_ray.routing import Snapshot
+from zoran_ray.routing import Features, Snapshot
 from zoran_ray.routing.explain import ArmView
 from zoran_ray.wire import RequestBody
 
 _MIDDLE = 0.5
 
 
-def explanation(router: Router, body: RequestBody, key: KeyInfo) -> dict[str, Any]:
+class Chooses(Protocol):
+    """A router of models, or of roles."""
+
+    @property
+    def snapshot(self) -> Snapshot | None: ...
+
+    @property
+    def features(self) -> Features: ...
+
+    def names(self) -> tuple[str, ...]: ...
+
+    def allowed(self, question: Question) -> list[int]: ...
+
+    def question(self, body: RequestBody, key: KeyInfo) -> Question: ...
+
+    def plan(self, body: RequestBody, key: KeyInfo) -> Plan: ...
+
+
+def explanation(router: Chooses, body: RequestBody, key: KeyInfo) -> dict[str, Any]:
     """The choice for one request, every arm's estimates, and what of the prompt mattered.
 
     Raises:
@@ -42,7 +60,7 @@ def explanation(router: Router, body: RequestBody, key: KeyInfo) -> dict[str, An
     }
 
 
-def _views(router: Router, snapshot: Snapshot, question: Question) -> tuple[ArmView, ...]:
+def _views(router: Chooses, snapshot: Snapshot, question: Question) -> tuple[ArmView, ...]:
     return snapshot.explain(
         question.x,
         input_tokens=question.input_tokens,
@@ -55,7 +73,7 @@ def _views(router: Router, snapshot: Snapshot, question: Question) -> tuple[ArmV
     )
 
 
-def _choice(best: ArmView, router: Router, question: Question, snapshot: Snapshot) -> dict[str, Any]:
+def _choice(best: ArmView, router: Chooses, question: Question, snapshot: Snapshot) -> dict[str, Any]:
     """The likeliest choice: each request draws anew, so another one may fall where shares are close."""
     decision = snapshot.choose(
         question.x,
@@ -91,7 +109,7 @@ def _arm(view: ArmView) -> dict[str, Any]:
 
 
 def _unknown(
-    router: Router, question: Question, known: set[str] | frozenset[str] = frozenset()
+    router: Chooses, question: Question, known: set[str] | frozenset[str] = frozenset()
 ) -> list[dict[str, Any]]:
     """Arms of the catalogue of which nothing was learned yet."""
     return [

@@ -36,6 +36,7 @@ from zoran_ray.engines.breaker import arms_fault
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.errors import DeadlineExceeded, MethodNotAllowed, RateLimited, ZoranError
 from zoran_ray.messages import KeyInfo
+from zoran_ray.offers import AGENTS
 from zoran_ray.settings import ServerSettings
 from zoran_ray.telemetry import GatewayMetrics, Outcome, Tracing, bind_request_id, outcome_attributes
 from zoran_ray.wire import Endpoint, RequestBody, parse
@@ -103,7 +104,9 @@ class Gateway:
         self._memory = memory
         self._thinking = thinking
         self._admission = Admission(settings.max_inflight)
-        self._body_limits = wire.Limits(max_depth=settings.max_json_depth, max_choices=settings.max_choices)
+        self._body_limits = wire.Limits(
+            max_depth=settings.max_json_depth, max_choices=settings.max_choices, fetched_for=AGENTS
+        )
         self._open: set[Outgoing] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +177,7 @@ class Gateway:
         with self._spending.tab(key, timeout_s + _LEASE_ROOM_S) as tab:
             exchange = Exchange(
                 *(incoming.request_id, key, body, plan, headers, deadline, tab, outgoing, account),
-                from_batch=inside is not None,
+                can_wait=inside is not None or incoming.can_wait,
             )
             outgoing.tell = partial(told, exchange, self._arms.catalogue, self._router.snapshot)
             with self._lessons.of(exchange):

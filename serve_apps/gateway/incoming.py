@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from zoran_ray.batch.turn import TURN_HEADER, WAITS
 from zoran_ray.errors import BodyTooLarge, InvalidRequest
 
 Scope = MutableMapping[str, Any]
@@ -16,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 KEY_ID = "zoran.key_id"
 """Member of a scope that no server makes."""
 
+_TURN, _WAITS = TURN_HEADER.encode(), WAITS.encode()
 _TRACE_CONTEXT = (b"traceparent", b"tracestate")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
@@ -28,9 +30,10 @@ class Incoming:
     Attributes:
         key_id: Key in whose name this cluster itself asks; None for everybody who comes over HTTP, which
             cannot set it. See `inside`.
+        can_wait: Whether it says that all others go first.
     """
 
-    __slots__ = ("headers", "key_id", "method", "path", "request_id")
+    __slots__ = ("can_wait", "headers", "key_id", "method", "path", "request_id")
 
     def __init__(self, scope: Scope) -> None:
         headers: dict[bytes, bytes] = {}
@@ -40,6 +43,7 @@ class Incoming:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.key_id: str | None = scope.get(KEY_ID)
+        self.can_wait = headers.get(_TURN) == _WAITS
         given = headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if _REQUEST_ID.match(given) else f"req-{uuid.uuid4().hex}"
 

@@ -1,5 +1,7 @@
 """Which model a strategy asks. Knows names and who may use them, no transport."""
 
+from collections.abc import Callable
+
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.model_rows import named
@@ -9,6 +11,7 @@ from zoran_ray.engines.providers.build import endpoints_of
 from zoran_ray.errors import InvalidRequest, ModelNotFound
 from zoran_ray.messages import KeyInfo
 from zoran_ray.offers import AUTO, ArmSpec
+from zoran_ray.routing.roles import role_of
 from zoran_ray.wire import Endpoint
 
 LOCAL_PATHS = frozenset(endpoint.path for endpoint in Endpoint)
@@ -30,21 +33,24 @@ class InnerName:
         self._door = door
         self._strategies = strategies
 
-    def __call__(self, name: str | None, key: KeyInfo) -> str:
+    def __call__(
+        self, name: str | None, key: KeyInfo, fits: Callable[[str], bool] = lambda name: True
+    ) -> str:
         """Its public name.
 
         Args:
             name: As the caller named it; None for the first one here that this key may use and that talks.
+            fits: Whether one that nobody named may be taken.
 
         Raises:
             ModelNotFound, PermissionDenied: There is none, or this key may not use it.
             InvalidRequest: It is none that a strategy can ask.
         """
         if name is None:
-            return self._usual(key)
-        if name == AUTO or self._strategies.split(name):
+            return self._usual(key, fits)
+        if name == AUTO or self._strategies.split(name) or role_of(name) is not None:
             raise InvalidRequest(
-                "A strategy asks a model, and neither the router nor another strategy; name one.",
+                "A strategy asks a model, and neither the router, an agent nor another strategy; name one.",
                 param="model",
             )
         found = named(name, self._fleet, self._arms, self._strategies)
@@ -53,10 +59,10 @@ class InnerName:
             raise InvalidRequest(f"'{found}' does not chat; name another model.", param="model")
         return found
 
-    def _usual(self, key: KeyInfo) -> str:
+    def _usual(self, key: KeyInfo, fits: Callable[[str], bool]) -> str:
         names = [*self._fleet.snapshot.models, *(spec.name for spec in self._arms.catalogue.arms)]
         for name in names:
-            if self._door.may(key, name) and self._chats(name):
+            if self._door.may(key, name) and self._chats(name) and fits(name):
                 return name
         raise ModelNotFound(
             "There is no model here that this strategy and this key can ask; load one, or name another.",

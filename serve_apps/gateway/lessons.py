@@ -13,6 +13,7 @@ from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Question
 from serve_apps.gateway.verdict import BAD, implicit_score
 from zoran_ray.access import usd
+from zoran_ray.engines.breaker import arms_fault
 from zoran_ray.errors import RequestError, ZoranError
 from zoran_ray.routing.reports import MOST_ID_CHARS, Answered, Scored
 
@@ -49,8 +50,10 @@ class Lessons:
             yield
         except RequestError:
             raise  # the caller's own mistake
-        except ZoranError:
+        except ZoranError as error:
             self._failures(exchange, question)
+            if exchange.plan.wish is not None and arms_fault(error):
+                self._failed(exchange, question, exchange.plan.chosen, 1)
             raise
         except BaseException:
             raise  # the client left, or we have a bug: nothing the arm could help
@@ -67,28 +70,32 @@ class Lessons:
 
     def _success(self, exchange: Exchange, question: Question, latency_s: float) -> None:
         account, slo_ms = exchange.account, question.objective.latency_slo_ms
-        self._conversations.answered(exchange.key.key_id, talk_of(exchange.body), account.model)
+        # Of an agent the role has answered, whichever model it asked.
+        who = account.model if exchange.plan.wish is None else exchange.plan.chosen
+        self._conversations.answered(exchange.key.key_id, talk_of(exchange.body), who)
         late = slo_ms is not None and latency_s * 1000 > slo_ms
-        score = BAD if account.engine_failed else implicit_score(exchange.body.document, account.answer)
         self._reporting.put(
             self._report(
                 exchange,
                 question,
-                account.model,
+                who,
                 exchange.request_id,
                 output_tokens=account.usage.completion_tokens if account.usage else None,
                 latency_s=latency_s,
                 usd=usd(account.cost_nano),
                 failed=late or account.engine_failed,
-                score=score,
+                score=_score(exchange),
             )
         )
 
     def _failures(self, exchange: Exchange, question: Question) -> None:
         """Each arm whose try failed, whoever answered in the end."""
         for number, name in enumerate(exchange.account.failed, 1):
-            own_id = f"{number}:{exchange.request_id}"[:MOST_ID_CHARS]
-            self._reporting.put(self._report(exchange, question, name, own_id))
+            self._failed(exchange, question, name, number)
+
+    def _failed(self, exchange: Exchange, question: Question, name: str, number: int) -> None:
+        own_id = f"{number}:{exchange.request_id}"[:MOST_ID_CHARS]
+        self._reporting.put(self._report(exchange, question, name, own_id))
 
     def _report(
         self,
@@ -122,3 +129,13 @@ class Lessons:
             key_id=exchange.key.key_id,
             at=self._now(),
         )
+
+
+def _score(exchange: Exchange) -> float:
+    """What the signs say of an answer."""
+    account = exchange.account
+    if account.engine_failed:
+        return BAD
+    if account.score is not None:
+        return account.score
+    return implicit_score(exchange.body.document, account.answer)

@@ -121,6 +121,7 @@ class ChatMemory:
             raise InvalidRequest(
                 f"{body.endpoint.path} has no conversation to remember.", param=f"{_MEMBER}.memory"
             )
+        outgoing.subject = wish.subject
         turns = turns_of(body)
         place = last_of_user(turns)
         said = "" if place is None else text_of(turns[place])
@@ -208,7 +209,7 @@ class ChatMemory:
         )
         try:
             async with asyncio.timeout(READ_S):
-                return [hit.record for hit in await self._desk.search(key, asked) if _is_near(hit)]
+                return [hit.record for hit in await self._desk.search(key, asked) if is_near(hit)]
         except RequestError:
             raise
         except (ZoranError, TimeoutError) as failure:
@@ -235,5 +236,6 @@ def _conversation(body: RequestBody) -> str:
     return "" if body.affinity is None else f"{body.affinity:016x}"
 
 
-def _is_near(hit: Hit) -> bool:
+def is_near(hit: Hit) -> bool:
+    """Whether a record has to do with what was asked."""
     return hit.bm25 is not None or (hit.cosine or 0.0) >= LEAST_COSINE

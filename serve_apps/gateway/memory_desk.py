@@ -43,6 +43,15 @@ class Embed(Protocol):
         ...
 
 
+ForgetTraces = Callable[[str, str | None], Awaitable[int]]
+"""Deletes traces of a tenant: about a subject, or all. Returns: How many. Raises: Unavailable."""
+
+
+async def no_traces(tenant: str, subject: str | None) -> int:
+    """There are none."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What became of a record, and the leaf of the journal that says so."""
@@ -59,11 +68,13 @@ class Erasure:
         count: Records there were.
         journal_leaf: None where the journal could not take it.
         names_forgotten: Whether the journal's key for these names is gone too; None where none was to go.
+        traces: What strategies had thought for them, and is gone too.
     """
 
     count: int
     journal_leaf: int | None
     names_forgotten: bool | None = None
+    traces: int = 0
 
 
 class MemoryDesk:
@@ -75,6 +86,7 @@ class MemoryDesk:
         journal: Told of everything that changes.
         rules: Rules of layers and purposes: what they refuse is refused before the journal hears of it.
         clock: Unix time in seconds.
+        traces: Deletes traces of who is forgotten.
     """
 
     def __init__(
@@ -84,7 +96,9 @@ class MemoryDesk:
         journal: MemoryJournal,
         rules: MemoryRules,
         clock: Callable[[], float] = time.time,
+        traces: ForgetTraces = no_traces,
     ) -> None:
+        self._traces = traces
         self._memory = memory
         self._embed = embed
         self._journal = journal
@@ -181,20 +195,22 @@ class MemoryDesk:
         return Erasure(count, await self._journal.erased("ids", count, tenant))
 
     async def forget_subject(self, key: KeyInfo, subject: str) -> Erasure:
-        """Removes everything about a subject, from the journal its name."""
+        """Removes everything about a subject, from the journal its name. Raises: Unavailable: Not now."""
         tenant = tenant_of(key)
+        traces = await self._traces(key.tenant, subject)
         with _plainly():
             count = await self._memory.forget_subject(tenant, subject)
         leaf = await self._journal.erased("subject", count, tenant, subject)
-        return Erasure(count, leaf, await self._journal.forget_names(tenant, subject))
+        return Erasure(count, leaf, await self._journal.forget_names(tenant, subject), traces)
 
     async def forget_everything(self, key: KeyInfo) -> Erasure:
         """Removes everything of the key's tenant, from the journal all its names."""
         tenant = tenant_of(key)
+        traces = await self._traces(key.tenant, None)
         with _plainly():
             count = await self._memory.forget_tenant(tenant)
         leaf = await self._journal.erased("tenant", count, tenant)
-        return Erasure(count, leaf, await self._journal.forget_names(tenant, None))
+        return Erasure(count, leaf, await self._journal.forget_names(tenant, None), traces)
 
     async def export(self, key: KeyInfo, subject: str) -> dict[str, Any]:
         """Everything kept about a subject."""

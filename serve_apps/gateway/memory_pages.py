@@ -177,7 +177,7 @@ async def _erased(desk: MemoryDesk, key: KeyInfo, asked: Forget) -> Erasure:
 def _erasure(erasure: Erasure) -> dict[str, object]:
     told: dict[str, object] = {"forgotten": erasure.count, "journal_leaf": erasure.journal_leaf}
     if erasure.names_forgotten is not None:
-        told["names_forgotten"] = erasure.names_forgotten
+        told |= {"names_forgotten": erasure.names_forgotten, "traces_forgotten": erasure.traces}
     return told
 
 

@@ -9,6 +9,7 @@ from zoran_ray.engines.offering import offer_row
 from zoran_ray.errors import ModelNotFound
 from zoran_ray.messages import ModelInfo
 from zoran_ray.offers import AUTO
+from zoran_ray.routing.roles import role_of
 
 Row = dict[str, object]
 
@@ -26,7 +27,8 @@ def model_rows(
     remote = [_row(spec.name, spec.provider, 0, arms) for spec in arms.catalogue.arms if may(spec.name)]
     rows = local + remote
     thinking = [_strategy(name, text) for name, text in strategies.described.items() if may(HOUSE + name)]
-    return [*rows, _auto(), *thinking] if rows else []
+    roles = [_role(name, text) for name, text in strategies.agents.items() if may(name)]
+    return [*rows, _auto(), *thinking, *roles] if rows else []
 
 
 def named(name: str, fleet: Fleet, arms: Arms, strategies: Strategies = NONE) -> str:
@@ -39,6 +41,8 @@ def named(name: str, fleet: Fleet, arms: Arms, strategies: Strategies = NONE) ->
         return name
     if parts := strategies.split(name):
         return parts[0]
+    if name in strategies.agents:
+        return name
     try:
         return fleet.model(name).name
     except ModelNotFound:
@@ -91,6 +95,11 @@ def _auto() -> Row:
         "owned_by": "zoran",
         "zoran": {"description": "The best of the others for each request.", "state": "ready", "why": None},
     }
+
+
+def _role(name: str, description: str) -> Row:
+    told = {"description": description, "agent": role_of(name) or None, "state": "ready", "why": None}
+    return {"id": name, "object": "model", "created": 0, "owned_by": "zoran", "zoran": told}
 
 
 def _strategy(name: str, description: str) -> Row:

@@ -37,6 +37,7 @@ class Outgoing:
         ttft_s: Seconds from `started` to the first body byte of a stream.
         tell: Gives the headers that are known only when the answer begins.
         rewriting: What the answer goes through; None lets its bytes pass as they are.
+        subject: Whom the request says it is about; empty where it does not.
         tap: Gets the body's bytes too, as they go out; must not take its time.
     """
 
@@ -49,6 +50,7 @@ class Outgoing:
         "sent_bytes",
         "started",
         "status",
+        "subject",
         "tap",
         "task",
         "tell",
@@ -69,6 +71,7 @@ class Outgoing:
         self.task = asyncio.current_task()
         self.tell: Callable[[], list[Header]] = list
         self.rewriting: Rewriting | None = None
+        self.subject = ""
         self.tap: Callable[[bytes], None] | None = None
 
     async def whole(

@@ -128,12 +128,45 @@ class PrivacyDesk:
             yield exchange
             return
         shown = await self._shown(exchange, profile.scanner)
-        if shown.body is exchange.body and not shown.known:
+        # What tools show a strategy later may have to be put back too.
+        if shown.body is exchange.body and not shown.known and exchange.plan.wish is None:
             yield exchange
             return
         with_body = replace(exchange, body=shown.body)
         async with self._put_back(exchange, shown):
             yield with_body
+
+    def passes(self, tenant: str, remote: bool) -> bool:
+        """Whether a tenant's requests go out as they are; `remote` as for `protected`."""
+        return choose_action(self._profiles.of(tenant).mode, remote) == "pass"
+
+    async def joins(self, exchange: Exchange, text: str, *, remote: bool) -> str:
+        """A text that joins a request under way, such as what a tool showed, as the profile shows it.
+
+        What is masked is put back into the answer like the rest.
+
+        Args:
+            exchange: As `protected` gave it.
+            remote: As there.
+
+        Raises:
+            PermissionDenied, Unavailable: As there.
+        """
+        tenant = exchange.key.tenant
+        profile = self._profiles.of(tenant)
+        action = choose_action(profile.mode, remote)
+        if action == "pass":
+            return text
+        if action == "refuse":
+            refuse_findings(await self._off_loop(len(text), lambda: profile.scanner.scan(readable(text))))
+            return text
+        masker = Masker(profile.scanner, await self._vault.naming_key(), tenant)
+        masked = await self._off_loop(len(text), partial(masker.mask, text))
+        await self._vault.put(tenant, masked.values)
+        self._count(masked.findings)
+        for shown in exchange.shown:
+            shown.known.update(masked.values)
+        return masked.text
 
     async def mask(self, tenant: str, text: str, kinds: Collection[str] | None = None) -> Masked:
         """One text masked for a tenant; what it stands for is in the vault.

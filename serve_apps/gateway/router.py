@@ -7,6 +7,7 @@ transport.
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations, talk_of
@@ -15,6 +16,7 @@ from serve_apps.gateway.inner_name import LOCAL_PATHS, InnerName
 from serve_apps.gateway.model_rows import named
 from serve_apps.gateway.price_tag import most_nano_usd
 from serve_apps.gateway.strategies import NONE, Strategies, Wish
+from serve_apps.gateway.tool_loop import in_tool_loop
 from zoran_ray.access.money import NANO_PER_USD
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.providers.build import endpoints_of
@@ -34,6 +36,7 @@ from zoran_ray.routing import (
     task_of,
 )
 from zoran_ray.routing.needs import excluded, nothing_fits
+from zoran_ray.routing.roles import role_of
 from zoran_ray.settings import RoutingSettings
 from zoran_ray.wire import RequestBody
 
@@ -87,6 +90,14 @@ class Plan:
     wish: Wish | None = None
 
 
+class Roles(Protocol):
+    """Chooses among agents; see `agents.AgentRouter`."""
+
+    def plan(self, body: RequestBody, key: KeyInfo) -> Plan: ...
+
+    def update(self, snapshot: Snapshot) -> None: ...
+
+
 class Router:
     """Chooses for one gateway.
 
@@ -98,6 +109,7 @@ class Router:
         settings: Size of a prompt's vector, cost of a switch.
         draw: Gives a number in [0, 1) for each decision.
         strategies: Which there are as models.
+        roles: Plans for `zoran/agents`; None where there are none.
     """
 
     def __init__(
@@ -109,6 +121,7 @@ class Router:
         settings: RoutingSettings,
         draw: Callable[[], float] = random.random,
         strategies: Strategies = NONE,
+        roles: Roles | None = None,
     ) -> None:
         self._fleet = fleet
         self._arms = arms
@@ -119,6 +132,7 @@ class Router:
         self._draw = draw
         self._strategies = strategies
         self._inner = InnerName(fleet, arms, door, strategies)
+        self._roles = roles
         self._places: dict[str, int] = {}
         self.snapshot: Snapshot | None = None
 
@@ -126,6 +140,8 @@ class Router:
         """Decide by this one from now on."""
         self.snapshot = snapshot
         self._places = {name: place for place, name in enumerate(snapshot.arms)}
+        if self._roles is not None:
+            self._roles.update(snapshot)
 
     def names(self) -> tuple[str, ...]:
         """Every arm there is."""
@@ -151,6 +167,8 @@ class Router:
         """
         if body.model == AUTO:
             return self._choose(self.question(body, key), body, key)
+        if self._roles is not None and role_of(body.model) is not None:
+            return self._roles.plan(body, key)
         if parts := self._strategies.split(body.model):
             self._door.authorize(key, parts[0])
             wish = self._strategies.wish(body, lambda name: self._inner(name, key))
@@ -330,17 +348,3 @@ def _all_too_dear(question: Question, snapshot: Snapshot, allowed: list[int]) ->
     )
     dear = {snapshot.arms[place]: views[place].excluded or "it is too dear" for place in allowed}
     return nothing_fits(dear | question.excluded)
-
-
-def in_tool_loop(body: RequestBody) -> bool:
-    """Whether the last message brings a tool's result."""
-    messages = body.document.get("messages") or body.document.get("input")
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    if not isinstance(last, dict):
-        return False
-    if last.get("role") == "tool" or last.get("type") == "function_call_output":
-        return True
-    content = last.get("content")
-    return isinstance(content, list) and any(
-        isinstance(part, dict) and part.get("type") == "tool_result" for part in content
-    )

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 
+from serve_apps.gateway.agents import AgentRouter
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.explanation import explanation
 from serve_apps.gateway.incoming import Incoming
@@ -14,7 +15,7 @@ from serve_apps.gateway.router import Router
 from zoran_ray import wire
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.messages import KeyInfo
-from zoran_ray.offers import AUTO
+from zoran_ray.offers import AGENTS, AUTO
 from zoran_ray.routing.reports import Scored
 from zoran_ray.settings import ServerSettings
 from zoran_ray.wire import Endpoint
@@ -24,7 +25,13 @@ State = Callable[[], Awaitable[dict[str, Any]]]
 
 
 def add_routing_pages(
-    app: FastAPI, door: Door, router: Router, settings: ServerSettings, score: Score, state: State
+    app: FastAPI,
+    door: Door,
+    router: Router,
+    settings: ServerSettings,
+    score: Score,
+    state: State,
+    roles: AgentRouter | None = None,
 ) -> None:
     """Add the routes to `app`.
 
@@ -32,8 +39,11 @@ def add_routing_pages(
         door: Who may ask.
         score: Gives a request's score to the Resonator; says whether it counted.
         state: Asks the Resonator what it has learned.
+        roles: Chooses among agents, where there are some.
     """
-    limits = wire.Limits(max_depth=settings.max_json_depth, max_choices=settings.max_choices)
+    limits = wire.Limits(
+        max_depth=settings.max_json_depth, max_choices=settings.max_choices, fetched_for=AGENTS
+    )
 
     async def admitted(request: Request) -> tuple[KeyInfo, bytes]:
         incoming = Incoming(request.scope)
@@ -53,8 +63,10 @@ def add_routing_pages(
     async def explain(request: Request) -> dict[str, object]:
         key, raw = await admitted(request)
         document = wire.read(raw, max_depth=limits.max_depth)
-        body = wire.parse(orjson.dumps({**document, "model": AUTO}), Endpoint.CHAT_COMPLETIONS, limits)
-        return explanation(router, body, key)
+        asked = roles is not None and document.get("model") == AGENTS
+        named = {**document, "model": AGENTS if asked else AUTO}
+        body = wire.parse(orjson.dumps(named), Endpoint.CHAT_COMPLETIONS, limits)
+        return explanation(roles if asked and roles else router, body, key)
 
     @app.get("/v1/routing/state")
     async def routing_state(request: Request) -> dict[str, object]:

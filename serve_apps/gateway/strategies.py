@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serve_apps.gateway.memory_fields import Fields, read_fields
+from serve_apps.gateway.memory_fields import Fields, Name, NameOrNone, read_fields
 from zoran_ray.access.money import NANO_PER_USD
 from zoran_ray.errors import ConfigError, InvalidRequest
 from zoran_ray.reasoning.budget import Budget
@@ -44,6 +44,26 @@ class BudgetFields(Fields):
         return Budget(self.tokens, nano, self.wall_s, self.calls or MOST_CALLS)
 
 
+class MemoryUse(Fields):
+    """`zoran.tools.memory`: whose memory the tool `memory` may use, and how."""
+
+    subject: Name
+    """Whom the conversation is with. A model can name nobody else."""
+    write: bool = False
+    """Whether it may keep something, under the consent and for the purpose given here."""
+    purpose: Name | None = None
+    """Find only what is kept for it, and keep for it; None: find all, keep for `conversation`."""
+    consent: NameOrNone = ""
+
+
+class ToolFields(Fields):
+    """`zoran.tools`: what one request may use of what the server allows."""
+
+    allowed: Annotated[tuple[Name, ...], Field(strict=False, max_length=256)] | None = None
+    """Names of tools; None for all that the server allows."""
+    memory: MemoryUse | None = None
+
+
 class AskedFields(Fields):
     """`zoran` of a request to a strategy."""
 
@@ -52,6 +72,7 @@ class AskedFields(Fields):
     """Its parameters."""
     budget: BudgetFields = BudgetFields()
     verifier: dict[str, Any] | None = None
+    tools: ToolFields = ToolFields()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,8 @@ class Wish:
         name: As the caller named it, such as `zoran/tot:local/m`.
         inner: Public name of the model it asks.
         asked: What the body says, as plain values.
+        role: Of the agent that answers; empty where a strategy does.
+        tools: Which tools it may use.
     """
 
     name: str
@@ -70,6 +93,8 @@ class Wish:
     budget: Budget
     verifier: Verifier | None = None
     asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    role: str = ""
+    tools: ToolFields = field(default_factory=ToolFields)
 
     def estimated_tokens(self, body: RequestBody) -> int:
         """Tokens to set aside at the rate limits; what was used is settled in the end."""
@@ -90,15 +115,17 @@ class Strategies:
         described: For people, by short name such as `tot`.
         make: Makes one with parameters. Raises: ZoranError: `param` names the one that is wrong.
         judge: Makes a verifier of `zoran.verifier`. Raises: ZoranError: likewise.
+        agents: For people, what the roles are for, by the name of their model.
     """
 
     described: Mapping[str, str] = field(default_factory=dict)
     make: Callable[[str, Mapping[str, Any]], Strategy] | None = None
     judge: Callable[[Mapping[str, Any]], Verifier] = _no_verifier
+    agents: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
-        """All of them as models."""
-        return tuple(HOUSE + name for name in self.described)
+        """All of them as models, and the roles of agents."""
+        return (*(HOUSE + name for name in self.described), *self.agents)
 
     def split(self, model: str) -> tuple[str, str] | None:
         """The strategy's model name and that of its inner model (empty: not said); None if it is none."""
@@ -118,32 +145,46 @@ class Strategies:
         """
         parts = self.split(body.model)
         assert parts is not None
-        assert self.make is not None
         outer, named = parts
-        if body.endpoint not in TALKS:
-            raise InvalidRequest(
-                f"'{outer}' does not answer {body.endpoint.path}; name a model.", param="model"
-            )
-        asked = read_fields(AskedFields, body.document.get(MEMBER) or {}, MEMBER)
+        asked = self.fields(body)
         if named and asked.model and named != asked.model:
             raise InvalidRequest(
                 f"'model' names '{named[:128]}' and 'zoran.model' another one; keep one.",
                 param="zoran.model",
             )
-        with _placed("strategy"):
-            strategy = self.make(outer.removeprefix(HOUSE), asked.strategy)
-        with _placed("verifier"):
+        with placed("strategy"):
+            strategy = self.made(outer.removeprefix(HOUSE), asked.strategy)
+        with placed("verifier"):
             verifier = None if asked.verifier is None else self.judge(asked.verifier)
         said = asked.model_dump(mode="json", exclude_defaults=True)
         found = inner(named or asked.model)
-        return Wish(body.model, found, strategy, asked.budget.budget(), verifier, said)
+        budget = asked.budget.budget()
+        return Wish(body.model, found, strategy, budget, verifier, said, tools=asked.tools)
+
+    def fields(self, body: RequestBody) -> AskedFields:
+        """What a body says to a strategy or a role.
+
+        Raises:
+            InvalidRequest: A field is wrong, or the endpoint has no conversation; `param` names it.
+        """
+        if body.endpoint not in TALKS:
+            outer = body.model.partition(":")[0]
+            raise InvalidRequest(
+                f"'{outer}' does not answer {body.endpoint.path}; name a model.", param="model"
+            )
+        return read_fields(AskedFields, body.document.get(MEMBER) or {}, MEMBER)
+
+    def made(self, name: str, parameters: Mapping[str, Any]) -> Strategy:
+        """See `make`."""
+        assert self.make is not None
+        return self.make(name, parameters)
 
 
 NONE = Strategies()
 
 
 @contextlib.contextmanager
-def _placed(part: str) -> Iterator[None]:
+def placed(part: str) -> Iterator[None]:
     """Errors of a part of `zoran` name their field as the caller wrote it."""
     place = f"{MEMBER}.{part}"
     try:

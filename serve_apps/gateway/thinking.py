@@ -19,16 +19,21 @@ from serve_apps.gateway.messages_voice import MessagesVoice
 from serve_apps.gateway.outgoing import Header
 from serve_apps.gateway.responses_voice import ResponsesVoice
 from serve_apps.gateway.strategies import Wish
-from serve_apps.gateway.thinking_model import InnerModel, Reach
+from serve_apps.gateway.thinking_events import Events
+from serve_apps.gateway.thinking_model import InnerModel
+from serve_apps.gateway.thinking_reach import Reach
+from serve_apps.gateway.thinking_search import MemorySearch
 from serve_apps.gateway.thinking_talk import conversation_of
 from serve_apps.gateway.thinking_voice import Document, Head, Told, Voice
+from serve_apps.gateway.tool_desk import ToolDesk
 from serve_apps.gateway.trace_record import record_of
 from serve_apps.gateway.traces import Traces
 from zoran_ray.access import usd
+from zoran_ray.agents.outcome import worth
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, ZoranError
 from zoran_ray.reasoning.budget import Purse
 from zoran_ray.reasoning.strategy import Answer, Ask
-from zoran_ray.reasoning.trace import Step, Trace
+from zoran_ray.reasoning.trace import Piece, Trace
 from zoran_ray.wire import Dialect, Usage
 
 _MARGIN_S = 0.2
@@ -52,7 +57,7 @@ class _Run:
     voice: Voice
     inner: InnerModel
     trace: Trace
-    steps: "asyncio.Queue[Step | None]"
+    events: Events
 
 
 class Thinking:
@@ -61,11 +66,21 @@ class Thinking:
     Args:
         reach: Ways to ask a model.
         traces: Keeps what was thought.
+        tools: What strategies may use; None for nothing.
+        memory: What they may search; None for nothing.
     """
 
-    def __init__(self, reach: Reach, traces: Traces) -> None:
+    def __init__(
+        self,
+        reach: Reach,
+        traces: Traces,
+        tools: ToolDesk | None = None,
+        memory: MemorySearch | None = None,
+    ) -> None:
+        self._memory = memory
         self._reach = reach
         self._traces = traces
+        self._tools = tools
 
     async def __call__(self, exchange: Exchange, wish: Wish) -> None:
         """Answers one request.
@@ -85,6 +100,7 @@ class Thinking:
         try:
             answer = await self._answered(run)
             ended = answer.ended
+            account.score = worth(answer)
         except ZoranError as error:
             ended = f"error:{error.code}"
             raise
@@ -99,22 +115,30 @@ class Thinking:
         head = Head(
             f"trace-{secrets.token_hex(16)}", wish.name, int(time.time()), include_usage=body.include_usage
         )
-        steps: asyncio.Queue[Step | None] = asyncio.Queue()
-        trace = Trace(steps.put_nowait)
+        events = Events()
+        trace = Trace(events.step, spoken=events.piece if body.stream else None)
         inner = InnerModel(wish.inner, self._reach, exchange)
-        return _Run(exchange, wish, head, _VOICES[body.endpoint.dialect](head), inner, trace, steps)
+        return _Run(exchange, wish, head, _VOICES[body.endpoint.dialect](head), inner, trace, events)
 
     async def _answered(self, run: _Run) -> Answer:
         """Runs the strategy and lets the client hear it."""
         exchange = run.exchange
         messages = conversation_of(exchange.body)
         purse = Purse(run.wish.budget, time.monotonic)
-        ask = Ask(run.inner, purse, run.trace, exchange.deadline - _MARGIN_S)
+        ask = Ask(
+            run.inner, purse, run.trace, exchange.deadline - _MARGIN_S, calls_tools=run.inner.calls_tools
+        )
+        remote = self._reach.arms.is_remote(run.wish.inner)
+        if self._memory is not None:
+            ask.search = self._memory.of(exchange, run.wish, remote=remote)
+        if self._tools is not None:
+            ask.tools = self._tools.of(exchange, run.wish, remote=remote)
         async with _working(run, messages, ask) as work:
-            while (step := await run.steps.get()) is not None:
+            async for event in run.events:
                 if exchange.body.stream:
                     await self._open(run)
-                    await self._say(run, run.voice.step(step))
+                    said = run.voice.piece(event) if isinstance(event, Piece) else run.voice.step(event)
+                    await self._say(run, said)
             answer = work.result()
         _check(answer, run)
         await self._end(run, answer)
@@ -155,9 +179,9 @@ class Thinking:
 
 @contextlib.asynccontextmanager
 async def _working(run: _Run, messages: Any, ask: Ask) -> AsyncIterator["asyncio.Task[Answer]"]:
-    """The strategy at work; `run.steps` ends with None. Afterwards nothing of it runs any more."""
+    """The strategy at work; `run.events` ends with it. Afterwards nothing of it runs any more."""
     work = asyncio.create_task(run.wish.strategy.answer(messages, ask, run.wish.verifier))
-    work.add_done_callback(lambda _: run.steps.put_nowait(None))
+    work.add_done_callback(lambda _: run.events.end())
     try:
         yield work
     finally:

@@ -8,34 +8,31 @@ those under way are cancelled. Knows no strategy.
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import orjson
 
-from serve_apps.gateway.arm import Asked
-from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.local_relay import salt
-from serve_apps.gateway.prompt_sizes import PromptSizes
+from serve_apps.gateway.one_replica import OneReplica
 from serve_apps.gateway.provider_relay import DEADLINE_MARGIN_S
 from serve_apps.gateway.replica_tries import try_replicas
+from serve_apps.gateway.thinking_answer import choices_of, parsed
+from serve_apps.gateway.thinking_reach import Reach
+from serve_apps.gateway.thinking_stream import Spoken, of_provider, of_replica
 from serve_apps.gateway.turn import turn
-from serve_apps.gateway.upstream import Upstream
-from serve_apps.gateway.waiting import WaitingRoom
-from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.protocol import EngineRequest
 from zoran_ray.engines.retry import Tries
-from zoran_ray.errors import BudgetExceeded, DeadlineExceeded, Unavailable, UpstreamError, ZoranError
-from zoran_ray.messages import ModelInfo, ReplicaInfo
-from zoran_ray.offers import ArmSpec
+from zoran_ray.errors import BudgetExceeded, DeadlineExceeded, Unavailable, ZoranError
+from zoran_ray.messages import ReplicaInfo
 from zoran_ray.reasoning.budget import BudgetSpent
 from zoran_ray.reasoning.completion import (
     NOTHING_USED,
-    Completion,
     Completions,
+    Hear,
     Message,
     Sampling,
     Used,
@@ -50,37 +47,15 @@ _PASSED = (
     *("chat_template_kwargs", "reasoning_effort", "priority", "seed"),
 )
 """Members of the caller's body that go along with every call."""
+_STREAMED = {
+    "stream": True,
+    # With each event the tokens so far: what is cut in the middle is counted all the same.
+    "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+}
 _MANY = frozenset({"openai", "mistral", "vllm", "openai_compatible"})
 """Providers that know `n`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """A gateway's own ways to ask a model."""
-
-    fleet: Fleet
-    upstream: Upstream
-    waiting: WaitingRoom
-    arms: Arms
-    sizes: PromptSizes
-
-
-class OneReplica:
-    """Gives all calls of a request the replica that the first one got, until it is lost."""
-
-    def __init__(self, waiting: WaitingRoom) -> None:
-        self._waiting = waiting
-        self._choosing = asyncio.Lock()
-        self._home: ReplicaInfo | None = None
-
-    async def replica(
-        self, model: ModelInfo, affinity: int | None = None, tried: Collection[str] = ()
-    ) -> ReplicaInfo:
-        """As `WaitingRoom.replica`; of calls that come together one chooses for all."""
-        async with self._choosing:
-            if self._home is None or self._home.replica_id in tried:
-                self._home = await self._waiting.replica(model, affinity, tried)
-            return self._home
+_WITHOUT_CHOICE = frozenset({"ollama"})
+"""Providers that do not know `tool_choice`: that no tool is to be called is said in words too."""
 
 
 class InnerModel:
@@ -102,8 +77,9 @@ class InnerModel:
         self._exchange = exchange
         self._home = OneReplica(reach.waiting)
         self._remote = reach.arms.is_remote(name)
-        self._longest, self._context = _limits(name, reach, exchange.body.max_tokens)
-        self._single = self._remote and _provider(reach.arms, name) not in _MANY
+        self._longest, self._context = reach.limits(name, exchange.body.max_tokens)
+        self._provider = reach.provider(name) if self._remote else ""
+        self._single = self._remote and self._provider not in _MANY
         body = exchange.body.document
         self._extra = {field: body[field] for field in _PASSED if body.get(field) is not None}
         self._running: set[asyncio.Task[Any]] = set()
@@ -113,9 +89,15 @@ class InnerModel:
         self.waited_s = 0.0
         self.trouble: ZoranError | None = None
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the catalogue says that it takes tools."""
+        catalogue = self._reach.arms.catalogue
+        return self._name in catalogue and "tools" in catalogue[self._name].capabilities
+
     def most(self, messages: Sequence[Message], sampling: Sampling) -> Used:
         """The most that a call may use. Its prompt's tokens are what such prompts have had, with room."""
-        size = len(orjson.dumps(messages))
+        size = _size(messages, sampling)
         prompt = self._bounded(self._reach.sizes.most_tokens(self._name, size))
         longest, times = self._longest_of(sampling), sampling.n if self._single else 1
         nano = self._most_nano(size, longest, sampling.n, times)
@@ -125,12 +107,29 @@ class InnerModel:
         self, messages: Sequence[Message], sampling: Sampling, *, deadline: float
     ) -> Completions:
         """See `reasoning.Complete`."""
+        return await self._in_time(messages, sampling, deadline)
+
+    async def spoken(
+        self, messages: Sequence[Message], sampling: Sampling, hear: Hear, *, deadline: float
+    ) -> Completions:
+        """See `reasoning.Speaks`."""
+        return await self._in_time(messages, sampling, deadline, Spoken(hear))
+
+    async def _in_time(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        deadline: float,
+        spoken: Spoken | None = None,
+    ) -> Completions:
         if self._closed:
             raise Unavailable("This request is over; ask anew.")
         with self._running_call():
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    return await self._ask(messages, sampling, deadline)
+                    if spoken is None:
+                        return await self._ask(messages, sampling, deadline)
+                    return await self._once(messages, sampling, 1, deadline, spoken)
             except TimeoutError:
                 raise DeadlineExceeded(
                     f"'{self._name}' did not answer in the time that was left."
@@ -167,24 +166,35 @@ class InnerModel:
         return Completions(choices, sum((one.used for one in each), NOTHING_USED))
 
     async def _once(
-        self, messages: Sequence[Message], sampling: Sampling, n: int, deadline: float
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        n: int,
+        deadline: float,
+        spoken: Spoken | None = None,
     ) -> Completions:
         document = self._document(messages, sampling, n)
-        size = len(orjson.dumps(messages))
+        size = _size(messages, sampling)
         most = self._most_nano(size, self._longest_of(sampling), n)
         self._exchange.account.tries += 1
         if self._remote:
-            return await self._of_provider(document, size, most, deadline)
+            return await self._of_provider(document, size, most, deadline, spoken)
         async with self._exchange.tab.aside(most) as settle:
-            settle(0)  # of a call that is cut nobody knows what it used; as for any other request
-            used, answer = self._read(await self._of_replica(document), size)
+            settle(0)  # of a call that is cut nobody knows what it used, unless it was streamed
+            try:
+                data = await self._of_replica(document, spoken)
+            except asyncio.CancelledError:
+                if spoken is not None and spoken.usage is not None:
+                    settle(self._cut(spoken.usage))
+                raise
+            used, answer = self._read(data, size)
             settle(used.nano_usd)
         return answer
 
     def _document(self, messages: Sequence[Message], sampling: Sampling, n: int) -> dict[str, Any]:
         document: dict[str, Any] = {
             "model": self._name,
-            "messages": messages,
+            "messages": list(messages),  # whoever translates them wants what JSON has
             **self._extra,
             "temperature": sampling.temperature,
             "max_tokens": self._longest_of(sampling),
@@ -195,21 +205,30 @@ class InnerModel:
             document["stop"] = list(sampling.stop)
         if sampling.seed is not None:
             document["seed"] = sampling.seed
+        if sampling.tools:
+            document["tools"] = list(sampling.tools)
+        if not sampling.may_call and self._provider not in _WITHOUT_CHOICE:
+            document["tool_choice"] = "none"
         return document
 
-    async def _of_replica(self, document: dict[str, Any]) -> bytes:
+    async def _of_replica(self, document: dict[str, Any], spoken: Spoken | None) -> bytes:
         reach, exchange = self._reach, self._exchange
         order = turn(exchange, reach.arms.catalogue, self._name)
-        sent = orjson.dumps(document | salt(exchange.key) | order)
+        streamed = {} if spoken is None else _STREAMED
+        sent = orjson.dumps(document | streamed | salt(exchange.key) | order)
         number = exchange.account.tries
         headers = {**exchange.headers, "x-request-id": f"{exchange.request_id}-{number}"}
-        ask = partial(self._of_one, sent=sent, headers=headers)
+        ask = partial(self._of_one, sent=sent, headers=headers, spoken=spoken)
         model = reach.fleet.model(self._name)
         return await try_replicas(reach.fleet, self._home, model, ask, exchange.body.affinity)
 
-    async def _of_one(self, replica: ReplicaInfo, sent: bytes, headers: Mapping[str, str]) -> bytes:
+    async def _of_one(
+        self, replica: ReplicaInfo, sent: bytes, headers: Mapping[str, str], spoken: Spoken | None
+    ) -> bytes:
         reply = await self._reach.upstream.open(replica, _CHAT.path, sent, headers)
         try:
+            if spoken is not None and reply.streamed and reply.status < 300:
+                return await of_replica(reply, spoken, replica)
             data = await reply.whole()
         finally:
             reply.close()  # cut before its end, the engine stops
@@ -218,9 +237,16 @@ class InnerModel:
         return data
 
     async def _of_provider(
-        self, document: dict[str, Any], size: int, most: int, deadline: float
+        self,
+        document: dict[str, Any],
+        size: int,
+        most: int,
+        deadline: float,
+        spoken: Spoken | None,
     ) -> Completions:
         deadline -= DEADLINE_MARGIN_S
+        if spoken is not None:
+            document["stream"] = True
         request = EngineRequest(_CHAT, document, self._exchange.request_id, deadline)
 
         async def ask(name: str) -> Completions:
@@ -228,13 +254,13 @@ class InnerModel:
                 settle(0)
                 async with self._reach.arms.asking(name, deadline) as engine:
                     try:
-                        data = await _whole(engine, request)
+                        data = await of_provider(engine, request, spoken)
                     except (asyncio.CancelledError, DeadlineExceeded):
                         # The provider has the prompt, and may well charge for it.
-                        prompt = self._reach.sizes.tokens(name, size)
-                        sent = self._counted(Usage(prompt_tokens=prompt))
-                        self.used += sent
-                        settle(sent.nano_usd)
+                        told = None if spoken is None else spoken.usage
+                        made = told or Usage()
+                        prompt = made.prompt_tokens or self._reach.sizes.tokens(name, size)
+                        settle(self._cut(replace(made, prompt_tokens=prompt)))
                         raise
                 used, answer = self._read(data, size)
                 settle(used.nano_usd)
@@ -244,12 +270,18 @@ class InnerModel:
 
     def _read(self, data: bytes, size: int) -> tuple[Used, Completions]:
         """An answer and what it used. Raises: UpstreamError: It is none."""
-        document = _parsed(data)
+        document = parsed(data)
         usage = usage_of(document) or Usage(self._reach.sizes.tokens(self._name, size))
         self._reach.sizes.saw(self._name, size, usage.prompt_tokens)
         used = self._counted(usage)
         self.used += used
-        return used, Completions(_choices(document), used)
+        return used, Completions(choices_of(document), used)
+
+    def _cut(self, usage: Usage) -> int:
+        """Counts what a call did use that was cut. Returns: What that costs, in billionths of a USD."""
+        used = self._counted(usage)
+        self.used += used
+        return used.nano_usd
 
     def _counted(self, usage: Usage) -> Used:
         catalogue = self._reach.arms.catalogue
@@ -288,54 +320,7 @@ class InnerModel:
                 self.waited_s += time.perf_counter() - self._since
 
 
-def _limits(name: str, reach: Reach, asked: int | None) -> tuple[int, int]:
-    """Longest answer and context of a model, in tokens; 0 where nobody knows the context."""
-    catalogue = reach.arms.catalogue
-    entry = None
-    if name in catalogue:
-        entry = catalogue[name]
-    context = (entry.context_tokens if entry else None) or reach.fleet.context_tokens(name)
-    most = entry.max_output_tokens if entry else None
-    known = [limit for limit in (asked, most, context) if limit]
-    return min(known, default=2**31), context
-
-
-def _provider(arms: Arms, name: str) -> str:
-    entry = arms.catalogue[name]
-    return entry.provider if isinstance(entry, ArmSpec) else ""
-
-
-async def _whole(engine: Asked, request: EngineRequest) -> bytes:
-    reply = await engine.open(request)
-    try:
-        return await reply.whole()
-    finally:
-        await reply.close()
-
-
-def _parsed(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        # Without its cause, which carries the whole answer.
-        raise UpstreamError("The engine's answer is not valid JSON; try again.") from None
-
-
-def _choices(document: Any) -> tuple[Completion, ...]:
-    """The answers in a chat completion, in order."""
-    try:
-        choices = sorted(document["choices"], key=lambda choice: choice.get("index", 0))
-        found = tuple(
-            Completion(_text(choice["message"]), str(choice.get("finish_reason") or "stop"))
-            for choice in choices
-        )
-    except (KeyError, TypeError, AttributeError):
-        found = ()
-    if not found:
-        raise UpstreamError("The engine's answer holds no choice; try again.")
-    return found
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    return content if isinstance(content, str) else ""
+def _size(messages: Sequence[Message], sampling: Sampling) -> int:
+    """Bytes of what a model reads: the conversation, and the tools it may call."""
+    tools = len(orjson.dumps(sampling.tools)) if sampling.tools else 0
+    return len(orjson.dumps(messages)) + tools

@@ -1,4 +1,9 @@
-"""What a client hears of a strategy: each thought when it is thought, then the answer. Knows no bytes.
+"""What a client hears of a strategy: thoughts as they come, then the answer. Knows no bytes.
+
+Where one call is all that is waited for, its thought is heard piece by piece; of branches that run at the
+same time each as a whole, for nobody could follow their words. The pieces and the rest that comes with the
+step make the step's own text. Where they do not (the thought never came to its marker and was an answer all
+along, or its call had to be begun anew) what was heard is ended, and the whole step follows.
 
 One voice for each dialect: `chat_voice`, `messages_voice`, `responses_voice`.
 """
@@ -10,7 +15,7 @@ from typing import Any, Protocol
 from zoran_ray.access import usd
 from zoran_ray.reasoning.completion import Used
 from zoran_ray.reasoning.strategy import Answer
-from zoran_ray.reasoning.trace import Step
+from zoran_ray.reasoning.trace import Piece, Step
 from zoran_ray.wire import Usage
 
 Document = dict[str, Any]
@@ -79,8 +84,12 @@ class Voice(Protocol):
         """Events before the first thought."""
         ...
 
+    def piece(self, piece: Piece) -> Iterator[Document]:
+        """Events of some more of a thought."""
+        ...
+
     def step(self, step: Step) -> Iterator[Document]:
-        """Events of one thought."""
+        """Events of one thought, or of its rest."""
         ...
 
     def end(self, told: Told) -> Iterator[Document]:
@@ -97,6 +106,45 @@ def thought(step: Step) -> str:
     if step.kind == "answer" or not step.text:
         return ""
     return step.text if step.text.endswith("\n") else f"{step.text}\n"
+
+
+class Heard:
+    """The thought that is heard while it is thought, if any."""
+
+    def __init__(self) -> None:
+        self._id = 0
+        self._text = ""
+
+    def piece(self, piece: Piece) -> bool:
+        """Notes more of it. Returns: Whether it begins here."""
+        begins = piece.id != self._id
+        self._text = piece.text if begins else self._text + piece.text
+        self._id = piece.id
+        return begins
+
+    def rest(self, step: Step) -> str | None:
+        """What is still to be said of a step; None where nothing of it was heard, and all is to be said."""
+        if step.id != self._id:
+            return None
+        heard, self._id, self._text = self._text, 0, ""
+        whole = thought(step)
+        if whole.startswith(heard):
+            return whole[len(heard) :]
+        return whole if heard.endswith("\n") else f"\n{whole}"
+
+
+def about_piece(piece: Piece) -> Document:
+    """The `zoran` member of a piece's event: `partial`, for the step's own comes when it has ended."""
+    return {
+        "id": piece.id,
+        "parent": piece.parent,
+        "strategy": piece.strategy,
+        "kind": piece.kind,
+        "partial": True,
+        "tokens": 0,
+        "cached_tokens": 0,
+        "cost_usd": 0.0,
+    }
 
 
 def about(step: Step) -> Document:

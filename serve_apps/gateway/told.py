@@ -17,6 +17,9 @@ def told(exchange: Exchange, catalogue: Catalogue, snapshot: Snapshot | None) ->
     ]
     if account.model:
         headers.append((b"x-zoran-model", account.model.encode()))
+    wish = exchange.plan.wish
+    if wish is not None and wish.role:
+        headers.append((b"x-zoran-agent", wish.role.encode()))
     if account.overhead_s is not None:
         headers.append((b"x-zoran-overhead-ms", b"%.2f" % (1000 * account.overhead_s)))
     if account.usage is not None:

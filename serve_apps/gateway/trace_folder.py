@@ -1,7 +1,9 @@
 """A private folder of traces, bounded in number, size and age. Knows names and bytes, not what they say.
 
-One folder for each tenant, named by a hash, so that no tenant finds or displaces another's. Several
-processes may use it at once: whoever comes second finds a file gone, and that is all.
+One folder for each tenant, named by a hash, so that no tenant finds or displaces another's. A file's name
+holds hashes of those it is about. When one of them is forgotten a mark stays behind for as long as a trace
+is kept: a request that began before and ends after leaves none. Several processes may use the folder at
+once: whoever comes second finds a file gone, and that is all.
 """
 
 import contextlib
@@ -10,7 +12,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 TTL_S = 24 * 3600.0
@@ -20,8 +23,33 @@ MOST_TRACES = 500
 MOST_TENANT_BYTES = 256 * 1024 * 1024
 MOST_BYTES = 2 * 1024 * 1024 * 1024
 """Of all tenants together."""
+MOST_HEAD_BYTES = 16 * 1024
 _ID = re.compile(r"trace-[0-9a-f]{32}")
+_MARK = ".forgot-"
+_HALF = ".new-"
 _HALF_WRITTEN_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A trace without what it says.
+
+    Attributes:
+        at: When it was written, in Unix seconds.
+    """
+
+    id: str
+    at: float
+    size_bytes: int
+    path: Path
+
+    def beginning(self) -> bytes:
+        """Its first bytes; none where it is gone."""
+        try:
+            with self.path.open("rb") as file:
+                return file.read(MOST_HEAD_BYTES)
+        except FileNotFoundError:
+            return b""
 
 
 class TraceFolder:
@@ -47,14 +75,36 @@ class TraceFolder:
         self._ttl_s = ttl_s
         self._most = most
 
-    def write(self, trace_id: str, tenant: str, data: bytes) -> None:
-        """Keeps one. Raises: OSError, ValueError: The name is none."""
-        place = self._place(trace_id, tenant)
-        if place is None:
+    def write(
+        self,
+        trace_id: str,
+        tenant: str,
+        data: bytes,
+        *,
+        subjects: Sequence[str] = (),
+        began: float | None = None,
+    ) -> bool:
+        """Keeps one.
+
+        Args:
+            trace_id: `trace-` and 32 hex digits.
+            tenant: Whose it is.
+            data: What it says.
+            subjects: Whom it is about.
+            began: When its request began, in Unix seconds; unset: now.
+
+        Returns:
+            Whether it is kept: not where the tenant or a subject was forgotten since it began.
+
+        Raises:
+            OSError, ValueError: The name is none.
+        """
+        if not _ID.fullmatch(trace_id):
             raise ValueError("this is no trace's name")
-        for folder in (self._folder, place.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=".new-")  # 0600
+        began = self._now() if began is None else began
+        about = [_hashed(subject) for subject in subjects]
+        place = self._made(tenant) / ".".join([trace_id, *about, "json"])
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=_HALF)  # 0600
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -62,11 +112,16 @@ class TraceFolder:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+        # After the file is there: whoever forgets leaves the mark first and then looks for files.
+        if any(self._forgot(place.parent, name) >= began for name in ("all", *about)):
+            place.unlink(missing_ok=True)
+            return False
         self._trim(place.parent)
+        return True
 
     def read(self, trace_id: str, tenant: str) -> bytes | None:
         """One; None where there is none, or it is too old."""
-        place = self._place(trace_id, tenant)
+        place = self._find(trace_id, tenant)
         if place is None:
             return None
         try:
@@ -80,20 +135,55 @@ class TraceFolder:
         """Deletes one. Returns: Whether there was one."""
         if self.read(trace_id, tenant) is None:
             return False
-        place = self._place(trace_id, tenant)
-        assert place is not None
+        place = self._find(trace_id, tenant)
+        if place is None:
+            return False
         place.unlink(missing_ok=True)
         return True
+
+    def forget(self, tenant: str, subject: str | None) -> int:
+        """Deletes all of a tenant, or all that are about a subject. Returns: How many. Raises: OSError."""
+        folder, name = self._made(tenant), "all" if subject is None else _hashed(subject)
+        mark = folder / f"{_MARK}{name}"
+        mark.touch(mode=0o600)
+        os.utime(mark, (self._now(), self._now()))
+        gone = [path for _, _, path in _files(folder) if subject is None or name in path.name.split(".")]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def page(self, tenant: str, limit: int, after: str | None) -> tuple[list[Listed], bool] | None:
+        """Those of a tenant, newest first.
+
+        Args:
+            tenant: Whose.
+            limit: Most of them.
+            after: The one before the first of these.
+
+        Returns:
+            They, and whether there are more; None where `after` is none of them.
+        """
+        folder, oldest = self._of(tenant), self._now() - self._ttl_s
+        files = sorted(_files(folder), reverse=True) if folder.is_dir() else []
+        found = [
+            Listed(path.name.split(".")[0], at, size, path) for at, size, path in files if at >= oldest
+        ]
+        start = 0
+        if after is not None:
+            start = next((place for place, each in enumerate(found, 1) if each.id == after), 0)
+            if not start:
+                return None
+        return found[start : start + limit], len(found) > start + limit
 
     def sweep(self) -> None:
         """Deletes what is too old, what writers left half written, and the oldest where it is too much."""
         kept: list[tuple[float, int, Path]] = []
         for folder in self._tenants():
-            for moment, size, path in _files(folder):
-                half = path.name.startswith(".")
+            for moment, size, path in _files(folder, hidden=True):
+                half = path.name.startswith(_HALF)
                 if moment < self._now() - (_HALF_WRITTEN_S if half else self._ttl_s):
                     path.unlink(missing_ok=True)
-                else:
+                elif not path.name.startswith("."):
                     kept.append((moment, size, path))
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only where it is empty
@@ -108,8 +198,24 @@ class TraceFolder:
     def _of(self, tenant: str) -> Path:
         return self._folder / hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
-    def _place(self, trace_id: str, tenant: str) -> Path | None:
-        return self._of(tenant) / f"{trace_id}.json" if _ID.fullmatch(trace_id) else None
+    def _made(self, tenant: str) -> Path:
+        """The folder of a tenant, which is there then."""
+        for folder in (self._folder, self._of(tenant)):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _find(self, trace_id: str, tenant: str) -> Path | None:
+        folder = self._of(tenant)
+        if not _ID.fullmatch(trace_id) or not folder.is_dir():
+            return None
+        return next((path for _, _, path in _files(folder) if path.name.startswith(f"{trace_id}.")), None)
+
+    def _forgot(self, folder: Path, name: str) -> float:
+        """When somebody was forgotten, in Unix seconds; 0 for never."""
+        try:
+            return (folder / f"{_MARK}{name}").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
 
 def traces_folder(state_dir: Path) -> Path:
@@ -117,10 +223,16 @@ def traces_folder(state_dir: Path) -> Path:
     return state_dir / "traces"
 
 
-def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """When each was written, its size in bytes, and where it is."""
+def _hashed(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()[:24]
+
+
+def _files(folder: Path, *, hidden: bool = False) -> Iterator[tuple[float, int, Path]]:
+    """When each was written, its size in bytes, and where it is; marks and halves only where `hidden`."""
     with os.scandir(folder) as entries:
         for entry in entries:
+            if entry.name.startswith(".") and not hidden:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 found = entry.stat(follow_symlinks=False)
                 yield found.st_mtime, found.st_size, Path(entry.path)

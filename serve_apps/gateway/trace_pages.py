@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI, Request, Response
 
+from serve_apps.gateway.batch_rows import list_row, page_limit
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.traces import Traces
@@ -18,6 +19,12 @@ def add_trace_pages(app: FastAPI, door: Door, traces: Traces) -> None:
     def tenant_of(request: Request) -> str:
         """Raises: Unauthenticated."""
         return door.admit(Incoming(request.scope).headers).tenant
+
+    @app.get("/v1/traces")
+    async def listing(request: Request) -> dict[str, object]:
+        tenant, query = tenant_of(request), request.query_params
+        rows, more = await traces.page(tenant, page_limit(query, 20, 100), query.get("after"))
+        return list_row(rows, more)
 
     @app.get("/v1/traces/{trace_id}")
     async def trace(trace_id: str, request: Request) -> Response:

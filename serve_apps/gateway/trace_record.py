@@ -5,7 +5,9 @@ The journal gets its hash and numbers, and no word of it.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+import time
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ import orjson
 from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.strategies import Wish
 from serve_apps.gateway.thinking_voice import Head
+from serve_apps.gateway.trace_folder import Listed
 from zoran_ray.journal import Event, Kind
 from zoran_ray.journal.entry import Scalar, token
 from zoran_ray.reasoning.completion import Used
@@ -21,6 +24,10 @@ from zoran_ray.reasoning.trace import Trace
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of one trace; of a larger one the calls are left out, and if need be the steps."""
+
+
+_AFTER_HEAD = b',"asked":'
+"""Stands in no string of JSON, where a quote is escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class TraceRecord:
         document: Everything but steps and calls, for its caller.
         steps: What was thought. Nothing changes any more.
         calls: What the model was asked and said.
+        subjects: Whom it is about: who is forgotten takes it along.
+        began: When its request began, in Unix seconds.
     """
 
     id: str
@@ -40,13 +49,15 @@ class TraceRecord:
     document: dict[str, Any] = field(repr=False)
     steps: list[Any] = field(repr=False)
     calls: list[Any] = field(repr=False)
+    subjects: tuple[str, ...] = field(default=(), repr=False)
+    began: float | None = None
 
     def data(self) -> bytes:
         """The document as JSON."""
         for left_out in ((), ("calls",), ("calls", "steps")):
             whole = {"steps": self.steps, "calls": self.calls} | {name: [] for name in left_out}
             more = {"left_out": list(left_out)} if left_out else {}
-            data = orjson.dumps({**self.document, **more, **whole}, option=orjson.OPT_NON_STR_KEYS)
+            data = _json({**self.document, **more, **whole})
             if len(data) <= MOST_BYTES:
                 break
         return data
@@ -93,11 +104,47 @@ def record_of(
         "model": wish.name,
         "strategy": wish.strategy.name,
         "inner_model": wish.inner,
-        "asked": dict(wish.asked),
         "ended": ended,
         "verified": answer.verified if answer else None,
+        "used": used,
+        # All before this is short, and enough for a list: see `row_of`.
+        "asked": dict(wish.asked),
         "answer": answer.text if answer else None,
         "detail": answer.detail if answer else {},
-        "used": used,
     }
-    return TraceRecord(head.id, exchange.key.tenant, used, document, trace.steps, trace.calls)
+    began = time.time() - (time.perf_counter() - exchange.outgoing.started)
+    about = subjects_of(exchange, wish)
+    return TraceRecord(head.id, exchange.key.tenant, used, document, trace.steps, trace.calls, about, began)
+
+
+def subjects_of(exchange: Exchange, wish: Wish) -> tuple[str, ...]:
+    """Whom a request says it is about, or from: as the memory and as both dialects name people."""
+    document = exchange.body.document
+    metadata = document.get("metadata")
+    named = (
+        exchange.outgoing.subject,
+        wish.tools.memory.subject if wish.tools.memory else "",
+        document.get("user"),
+        document.get("safety_identifier"),
+        metadata.get("user_id") if isinstance(metadata, dict) else "",
+    )
+    return tuple(dict.fromkeys(each for each in named if isinstance(each, str) and each))
+
+
+def row_of(listed: Listed) -> dict[str, Any]:
+    """A trace in a list: what stands at its beginning, without a word that was said."""
+    beginning, _, rest = listed.beginning().partition(_AFTER_HEAD)
+    try:
+        head = orjson.loads(beginning + b"}") if rest else {}
+    except orjson.JSONDecodeError:
+        head = {}
+    usual = {"id": listed.id, "object": "trace", "created": int(listed.at)}
+    return {**usual, **head, "bytes": listed.size_bytes}
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    """As JSON. A model's arguments may hold halves of characters and numbers of any length."""
+    try:
+        return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return json.dumps(document, default=asdict).encode()

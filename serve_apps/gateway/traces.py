@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
+from typing import Any
 
 from actors.told import Telling
 from serve_apps.gateway.trace_folder import TraceFolder
-from serve_apps.gateway.trace_record import TraceRecord
-from zoran_ray.errors import RecordNotFound, ZoranError
+from serve_apps.gateway.trace_record import TraceRecord, row_of
+from zoran_ray.errors import InvalidRequest, RecordNotFound, Unavailable, ZoranError
 
 log = logging.getLogger("zoran.gateway")
 
@@ -36,6 +37,7 @@ class Traces:
         self._telling = telling
         self._waiting: OrderedDict[str, TraceRecord] = OrderedDict()
         self._some = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def keep(self, record: TraceRecord) -> None:
         """Keeps one, soon. Never waits."""
@@ -61,6 +63,38 @@ class Traces:
         if not await asyncio.to_thread(self._folder.delete, trace_id, tenant):
             raise RecordNotFound("There is no such trace, or not any more.")
 
+    async def forget_all(self, tenant: str, subject: str | None) -> int:
+        """Deletes all of a tenant, or all about a subject, also those of requests that run now.
+
+        Returns:
+            How many were there.
+
+        Raises:
+            Unavailable: They could not be deleted.
+        """
+        await self.flush()
+        try:
+            return await asyncio.to_thread(self._folder.forget, tenant, subject)
+        except OSError as failure:
+            log.error("traces could not be deleted: %s", type(failure).__name__)
+            raise Unavailable(
+                "Traces could not be deleted, so nothing was forgotten. Try again; the operator finds in"
+                " the server's log why.",
+                retry_after_s=5.0,
+            ) from None
+
+    async def page(self, tenant: str, limit: int, after: str | None) -> tuple[list[dict[str, Any]], bool]:
+        """Rows of a tenant's, newest first, and whether there are more.
+
+        Raises:
+            InvalidRequest: `after` is none of them.
+        """
+        await self.flush()
+        page = await asyncio.to_thread(self._rows, tenant, limit, after)
+        if page is None:
+            raise InvalidRequest("'after' is no trace, or not any more; begin anew.", param="after")
+        return page
+
     async def run(self) -> None:
         """Writes, tells and deletes what is too old, until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -69,14 +103,15 @@ class Traces:
 
     async def flush(self) -> None:
         """Writes what waits. What fails is lost."""
-        while self._waiting:
-            trace_id, record = next(iter(self._waiting.items()))
-            try:
-                data = await asyncio.to_thread(self._written, record)
-                self._telling.put([record.event(data)])
-            except Exception as failure:
-                log.error("a trace was not kept: %s", type(failure).__name__)
-            self._waiting.pop(trace_id, None)
+        async with self._writing:
+            while self._waiting:
+                trace_id, record = next(iter(self._waiting.items()))
+                try:
+                    data = await asyncio.to_thread(self._written, record)
+                    self._telling.put([record.event(data)])
+                except Exception as failure:
+                    log.error("a trace was not kept: %s", type(failure).__name__)
+                self._waiting.pop(trace_id, None)
 
     async def last_words(self) -> None:
         """Writes what waits, and tells the journal. Raises: ZoranError: It does not hear."""
@@ -85,8 +120,12 @@ class Traces:
 
     def _written(self, record: TraceRecord) -> bytes:
         data = record.data()
-        self._folder.write(record.id, record.tenant, data)
+        self._folder.write(record.id, record.tenant, data, subjects=record.subjects, began=record.began)
         return data
+
+    def _rows(self, tenant: str, limit: int, after: str | None) -> tuple[list[dict[str, Any]], bool] | None:
+        page = self._folder.page(tenant, limit, after)
+        return page and ([row_of(each) for each in page[0]], page[1])
 
     async def _write_on(self) -> None:
         while True:

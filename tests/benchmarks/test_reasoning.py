@@ -111,6 +111,12 @@ def test_instances_survive_a_file(tmp_path: Path):
         ('{"question": "q", "verifier": 3}', "verifier"),
         ('{"question": "q", "verifier": {"kind": "oracle"}}', "kind"),
         ('{"question": "q", "level": "a", "verifier": {"kind": "numeric", "expected": 1}}', "level"),
+        ('{"question": "q", "level": true, "verifier": {"kind": "numeric", "expected": 1}}', "level"),
+        ('{"question": " ", "verifier": {"kind": "numeric", "expected": 1}}', "question"),
+        ('{"question": "r", "key": 3, "verifier": {"kind": "numeric", "expected": 1}}', "key"),
+        ('{"question": "r"}', "'verifier' is missing"),
+        ('{"question": "r", "verifier": {"kind": "numeric", "expected": 1}, "answer": 1}', "'answer'"),
+        ('{"question": "q", "verifier": {"kind": "numeric", "expected": 2}}', "same question"),
         ("x" * 70_000, "characters"),
     ],
 )
@@ -119,6 +125,13 @@ def test_a_wrong_line_is_named_by_its_number(tmp_path: Path, line, says):
     path.write_text('{"question": "q", "verifier": {"kind": "numeric", "expected": 1}}\n\n' + line + "\n")
     with pytest.raises(ConfigError, match=f":3: .*{says}"):
         read_instances(path, "any")
+
+
+def test_a_question_that_its_strategy_could_not_read_is_named(tmp_path: Path):
+    path = tmp_path / "lines"
+    path.write_text('{"question": "Make it so.", "verifier": {"kind": "arithmetic", "target": 24}}\n')
+    with pytest.raises(ConfigError, match=":1: There is no puzzle"):
+        read_instances(path, "countdown")
 
 
 def test_files_that_are_none(tmp_path: Path):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from zoran_ray.batch.turn import TURN_HEADER, WAITS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,6 +23,7 @@ class Server:
     def __init__(self):
         self.asked, self.script, self.pause_s = [], {}, 0.0
         self.now = self.most = 0
+        self.turns = set()
         self.lock = threading.Lock()
         owner = self
 
@@ -37,6 +40,7 @@ class Server:
                 text = body["messages"][0]["content"]
                 with owner.lock:
                     owner.asked.append((self.path, text, body["model"], self.headers.get("authorization")))
+                    owner.turns.add(self.headers.get(TURN_HEADER))
                     owner.now += 1
                     owner.most = max(owner.most, owner.now)
                     steps = owner.script.get(text)
@@ -129,6 +133,7 @@ def test_all_lines_are_answered(batch, server):
         ("/v1/chat/completions", "zoran/tot", "Bearer zk-x")
     }
     assert 1 < server.most <= 7
+    assert server.turns == {WAITS}
 
 
 def test_faulty_lines_are_told_and_the_others_run(batch):

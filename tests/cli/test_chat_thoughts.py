@@ -110,3 +110,33 @@ def test_what_it_took() -> None:
 @pytest.mark.parametrize("zoran", [None, 3, "x", [1]])
 def test_other_servers_may_say_anything(zoran: Any) -> None:
     assert read_delta({"choices": [], "zoran": zoran}).zoran is None
+
+
+def answer(number: int, parent: int, rest: str, said: str) -> bytes:
+    about = {"id": number, "parent": parent, "strategy": "cot", "kind": "answer", "text": said}
+    return chunk(rest, about)
+
+
+def test_a_thought_in_pieces_is_one_line(chat_server: Any, zoran: Any) -> None:
+    pieces = [thought(1, 0, text, partial=True) for text in ("two ", "and ", "two")]
+    whole = (*pieces, thought(1, 0, "\n", tokens=7), answer(2, 1, "", "4"))
+    unmarked = (thought(3, 0, "fo", partial=True), answer(3, 0, "\n", "four"))
+    chat_server.replies.append(stream_reply(*whole, *unmarked, delta(content="4"), DONE))
+    shown = zoran("chat", "-q", "x", "-m", "zoran/cot", "--base-url", chat_server.url)
+    assert shown.stderr.splitlines() == [
+        "thought: two and two (7 tokens)",
+        "  answer: 4",
+        "answer: fo",
+    ]
+
+
+def test_a_thought_that_is_drawn_grows(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    tree = ThoughtTree(terminal=True)
+    for text in ("two ", "and ", "two"):
+        tree.hear({"id": 1, "parent": 0, "kind": "thought", "partial": True}, text)
+    tree.hear({"id": 1, "parent": 0, "kind": "thought", "tokens": 7}, "\n")
+    tree.hear({"id": 1, "parent": 0, "kind": "thought"}, "more")
+    tree.end()
+    assert str(tree._trees[1].label) == "thought two and two more"
+    assert "two and two" in capsys.readouterr().err

@@ -30,7 +30,9 @@ def test_a_tool_is_off_until_it_is_allowed(zoran: Callable[..., Any], tmp_path: 
     assert "reaches: network" in result.stdout
     assert file.read_text().startswith("# mine\nlog:\n  level: debug\ntools:\n")
     rows = json.loads(zoran("tools", "list", "--json").stdout)
-    assert {row["name"]: row["allowed"] for row in rows} == {"calculator": True, "fetch": True}
+    assert {row["name"]: row["allowed"] for row in rows} == {
+        "calculator": True, "fetch": True, "code": False, "memory": False
+    }  # fmt: skip
     result = zoran("tools", "allow", "fetch", "--yes")
     assert result.exit_code == 3
     assert "allowed: [calculator, fetch]" in result.stderr

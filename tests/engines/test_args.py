@@ -111,4 +111,8 @@ def test_stderr_is_given_back():
 @pytest.mark.parametrize("name", ["scheduling_policy", "scheduling-policy"])
 def test_who_serves_by_priority(name):
     assert args.serves_by_priority(ModelSpec(name="m", engine_args={name: "priority"}))
+    assert args.serves_by_priority(ModelSpec(name="m"))
+    elsewhere = ModelSpec(name="m", source="http://127.0.0.1:9")
+    assert not args.serves_by_priority(elsewhere)
+    assert args.serves_by_priority(elsewhere.model_copy(update={"engine_args": {name: "priority"}}))
     assert not args.serves_by_priority(ModelSpec(name="m", engine_args={name: "fcfs"}))

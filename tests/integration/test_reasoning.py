@@ -52,6 +52,44 @@ def test_thoughts_stream_and_the_trace_can_be_fetched(client: OpenAI, base_url: 
     assert trace["inner_model"] == "local/pocket"
 
 
+def test_a_playbook_is_a_model_and_is_heard_step_by_step(client: OpenAI, base_url: str) -> None:
+    asked: dict[str, Any] = {"strategy": {"max_tokens": 32}}
+    stream = client.chat.completions.create(
+        model="zoran/draft-critique-revise", messages=SUM, stream=True, extra_body={"zoran": asked}
+    )
+    chunks = list(stream)
+    extras: list[Any] = [
+        chunk.model_extra["zoran"] for chunk in chunks if "zoran" in (chunk.model_extra or {})
+    ]
+    assert len({extra["id"] for extra in extras if extra.get("partial")}) == 3
+    (ended,) = [extra for extra in extras if "trace_id" in extra]
+    assert (ended["ended"], ended["calls"]) == ("done", 3)
+    trace = httpx.get(f"{base_url}/traces/{ended['trace_id']}").json()
+    said = "".join(
+        getattr(chunk.choices[0].delta, "reasoning", None) or "" for chunk in chunks if chunk.choices
+    )
+    assert said == "".join(f"{step['text']}\n" for step in trace["steps"])
+    assert (
+        "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        == trace["answer"]
+    )
+    newest = httpx.get(f"{base_url}/traces").json()["data"][0]
+    assert (newest["id"], newest["model"]) == (trace["id"], "zoran/draft-critique-revise")
+
+
+def test_an_answer_is_grounded_in_the_memory_or_not_given(base_url: str) -> None:
+    note = {"subject": "reader", "text": "What is 17+25? It is 42.", "purpose": "conversation"}
+    assert httpx.post(f"{base_url}/memory", json=note, timeout=60).status_code == 200
+    body = {"model": "zoran/grounded", "messages": SUM, "zoran": {"memory": {"subject": "reader"}}}
+    told = httpx.post(f"{base_url}/chat/completions", json=body, timeout=120).json()["zoran"]
+    trace = httpx.get(f"{base_url}/traces/{told['trace_id']}").json()
+    assert trace["steps"][0]["detail"]["passages"][0]["text"] == note["text"]
+    assert told["verified"] is (told["ended"] == "done")
+    gone = httpx.post(f"{base_url}/memory/forget", json={"subject": "reader"}, timeout=60).json()
+    assert (gone["forgotten"], gone["traces_forgotten"]) == (1, 1)
+    assert httpx.get(f"{base_url}/traces/{told['trace_id']}").status_code == 404
+
+
 def test_a_budget_too_small_for_one_call_is_refused(base_url: str) -> None:
     body = {"model": "zoran/cot", "messages": SUM, "zoran": {"budget": {"tokens": 1}}}
     answer = httpx.post(f"{base_url}/chat/completions", json=body)

@@ -14,6 +14,7 @@ from benchmarks.reasoning.tasks import TASKS
 from benchmarks.reasoning.tasks.countdown import judgement, key_of
 from benchmarks.reasoning.tasks.game24 import good_moves, moves, played, solution, solvable, values_of
 from benchmarks.reasoning.tasks.implications import read, thought
+from benchmarks.reasoning.tasks.retries import SECRET
 from benchmarks.reasoning.tasks.task import Lesson, Task, drawn, held_out_instances, is_held_out, judged
 from zoran_ray.reasoning.answers import final_answer
 from zoran_ray.reasoning.countdown import Countdown
@@ -66,17 +67,22 @@ def test_the_exam_has_distinct_instances_that_can_be_judged(task: Task, level: i
 @pytest.mark.parametrize(("task", "level"), LEVELS, ids=NAMES)
 def test_no_lesson_is_about_an_instance_of_the_exam(task: Task, level: int) -> None:
     rng = random.Random(level)
-    exam = {instance.question for instance in held_out_instances(task, level, 50, seed=1)}
+    exam = {str((each.question, each.verifier)) for each in held_out_instances(task, level, 50, seed=1)}
     for _ in range(25):
         instance = drawn(task, rng, level, held_out=False)
         assert not is_held_out(instance.key)
-        assert instance.question not in exam
+        assert str((instance.question, instance.verifier)) not in exam
 
 
 def countdown_states(lesson: Lesson) -> Iterator[tuple[tuple[int, ...], int]]:
     """The puzzles in a lesson's last question; of whole numbers, as `Countdown.of` reads them."""
     asked = question_of(lesson.messages)
-    if lesson.kind.startswith(("countdown", "retries")) and "/" not in asked.partition("Target")[0]:
+    secret = "The target is secret" in asked
+    if (
+        lesson.kind.startswith(("countdown", "retries"))
+        and "/" not in asked.partition("Target")[0]
+        and not secret
+    ):
         puzzle = Countdown.of([{"role": "user", "content": asked.partition("\n\n")[0]}])
         yield puzzle.numbers, puzzle.target
 
@@ -85,6 +91,7 @@ def test_no_state_of_three_numbers_is_taught_and_examined() -> None:
     """However it was reached: in a puzzle of its own, as part of another, in a reflection."""
     seen = 0
     exam = {each.question for task, level in LEVELS for each in held_out_instances(task, level, 30, seed=1)}
+    exam = {question for question in exam if "secret" not in question}
     for lesson in islice(lessons(random.Random(7)), 1500):
         assert question_of(lesson.messages).partition("\n\n")[0] not in exam
         for numbers, target in countdown_states(lesson):
@@ -150,6 +157,10 @@ def test_judgements_say_what_is_so() -> None:
     two, three = (Fraction(4), Fraction(6)), (Fraction(1), Fraction(4), Fraction(6))
     assert judgement(two, 24) == "4 + 6 = 10, 6 - 4 = 2, 4 * 6 = 24 sure"
     assert judgement(two, 25).endswith("impossible")
+    assert (
+        judgement((Fraction(3), Fraction(12)), 4) == "3 + 12 = 15, 12 - 3 = 9, 3 * 12 = 36, 12 / 3 = 4 sure"
+    )
+    assert judgement((Fraction(5), Fraction(12)), 4) == "5 + 12 = 17, 12 - 5 = 7, 5 * 12 = 60 impossible"
     assert judgement(three, 24) == "likely"
     assert judgement(three, 999) == "impossible"
     assert [value_of(judgement(two, 24)), value_of(judgement(three, 999))] == [20.0, 0.001]
@@ -181,10 +192,40 @@ def test_the_answer_is_yes_as_often_as_no() -> None:
 
 
 def test_a_retry_begins_otherwise_and_is_never_shown_the_solution() -> None:
-    for lesson in taught(TASKS["retries"], 1, 20, seed=3):
+    for level in (1, SECRET):
+        for lesson in taught(TASKS["retries"], level, 20, seed=3):
+            asked = question_of(lesson.messages)
+            if lesson.kind == "retries.again":
+                assert final_answer(lesson.said)[1] not in asked
+                assert "The first move was" in asked
+            elif lesson.kind == "retries.reflection":
+                assert "The judge says: The expression makes" in asked
+
+
+def test_a_secret_target_is_told_by_verdicts_alone() -> None:
+    for lesson in taught(TASKS["retries"], SECRET, 20, seed=4):
         asked = question_of(lesson.messages)
-        if lesson.kind == "retries.again":
-            assert final_answer(lesson.said)[1] not in asked
-            assert "The first move was" in asked
+        question, _, rest = asked.partition("\n\n")
+        assert question.endswith("The target is secret.")
+        if lesson.kind == "retries.blind":
+            assert "not" not in rest.removesuffix("holds nothing but the answer.")
         else:
-            assert "The judge says: The expression makes" in asked
+            assert ", not " in rest
+
+
+def test_what_failed_is_remembered_up_to_three_times() -> None:
+    said = {
+        question_of(lesson.messages).count("The first move was")
+        for lesson in taught(TASKS["retries"], 1, 40, seed=5)
+        if lesson.kind == "retries.again"
+    }
+    assert said == {1, 2, 3}
+
+
+def test_moves_are_listed_each_once_and_all_are_legal() -> None:
+    for lesson in taught(TASKS["countdown"], 2, 20, seed=6):
+        if lesson.kind == "countdown.move":
+            lines = lesson.said.splitlines()
+            assert 1 <= len(lines) == len(set(lines)) <= 3
+            assert lesson.checks["legal"](lesson.said)
+            assert not lesson.checks["legal"](f"{lesson.said}\n1 + 1 = 3 (left: 3)")

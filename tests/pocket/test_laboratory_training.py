@@ -2,29 +2,37 @@
 
 import json
 import random
+from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.reasoning.pocket.mixture import lessons, pool, pools
+from benchmarks.reasoning.pocket import words
+from benchmarks.reasoning.pocket.drills import copy, sums
+from benchmarks.reasoning.pocket.feed import Feed
+from benchmarks.reasoning.pocket.mixture import FIRST_POOLS, Rows, lessons, pool, pools
 from benchmarks.reasoning.pocket.words import (
     CONTEXT_TOKENS,
+    NUMBERS,
     PHRASES,
     TEMPLATE,
     VOCABULARY,
     decode,
     encode,
     encode_prompt,
+    number_id,
 )
-from benchmarks.reasoning.tasks import TASKS
+from zoran_ray.errors import ConfigError
 from zoran_ray.pocket import MODEL_DIR
 from zoran_ray.pocket.tokens import ASSISTANT, END, MARKERS, PAD, USER, VOCABULARY_SIZE, save_tokenizer
+from zoran_ray.tools.arithmetic import evaluate
 
+MODELS = Path(words.__file__).parent / "models"
 tokenizers = pytest.importorskip("tokenizers")
 jinja2_sandbox = pytest.importorskip("jinja2.sandbox")
 
@@ -51,11 +59,24 @@ def test_without_phrases_the_tokenizer_is_the_shipped_one(tmp_path: Path) -> Non
         assert (tmp_path / name).read_bytes() == (MODEL_DIR / name).read_bytes()
 
 
+def test_shipped_models_read_as_lessons_are_written(tmp_path: Path) -> None:
+    """Where a strategy's words have changed, a model was taught others: it has to be trained again."""
+    save_tokenizer(tmp_path, CONTEXT_TOKENS, TEMPLATE, PHRASES)
+    for folder in MODELS.iterdir() if MODELS.exists() else ():
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), folder.name
+        assert json.loads((folder / "config.json").read_bytes())["vocab_size"] == VOCABULARY
+        assert json.loads((folder / "laboratory.json").read_bytes())["exam"]
+
+
 def test_phrases_can_be_told_from_bytes() -> None:
     assert len(set(PHRASES)) == len(PHRASES)
     assert VOCABULARY_SIZE + len(PHRASES) <= VOCABULARY
     assert VOCABULARY % 8 == 0
-    assert all(" " in phrase or "\n" in phrase for phrase in PHRASES)
+    # The decoder takes letters for bytes where all of them can be some: in ASCII they are the same.
+    assert all(phrase.isascii() or " " in phrase for phrase in PHRASES)
+    assert not any("<|" in phrase for phrase in PHRASES)
+    assert all(len(phrase) > 1 for phrase in PHRASES)  # one character is a byte already
 
 
 @given(text=TEXTS)
@@ -97,26 +118,53 @@ def test_nobody_can_write_a_role_marker(tokenizer: Any) -> None:
     assert not {END, USER, ASSISTANT} & set(ids[1:-1])
 
 
-def test_what_strategies_repeat_is_one_token() -> None:
-    rng = random.Random(1)
-    for name, most in (("implications", 400), ("calculator", 250)):
-        task = TASKS[name]
-        for lesson in task.lessons(task.draw(rng, task.levels), rng):
-            asked = encode_prompt(lesson.messages)
-            assert len(asked) < most
-            assert len(decode(asked)) > 90 + len(asked)
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=4), st.sampled_from((" ", " + ", ", ", "-")))
+def test_a_number_is_written_in_one_way(tokenizer: Any, numbers: list[int], between: str) -> None:
+    text = between.join(map(str, numbers))
+    ids = encode(text)
+    assert ids == tokenizer.encode(text, add_special_tokens=False).ids
+    for number in numbers:
+        if number < NUMBERS:
+            assert number_id(number) in ids
+            assert encode(str(number)) == [number_id(number)]
 
 
-def test_a_batch_asks_for_the_answers_and_for_nothing_else() -> None:
-    for rows in pool(3, 0, 1024):
+def test_lessons_are_short() -> None:
+    """Of what strategies repeat, and of each number and statement, there is one token."""
+    for lesson in SAMPLE:
+        asked, said = encode_prompt(lesson.messages), encode(lesson.said)
+        assert len(asked) + len(said) < 200, lesson.kind
+        letters = [number for number in (*asked, *said) if number < 256 and chr(number).isalpha()]
+        # Symbols of JSON, and what a fence around a tool's result is named.
+        assert len(letters) < 60, lesson.kind
+
+
+def test_a_batch_asks_for_answers_and_results_and_for_nothing_else() -> None:
+    for rows in pool(3, FIRST_POOLS, 1024):
         flat = rows.tokens.reshape(-1)
-        ends = np.flatnonzero(flat == PAD)
         assert rows.tokens.size <= 1024 or len(rows.tokens) == 1
-        assert not set(rows.where) & set(ends)
-        inside = rows.where + 1
-        assert (flat[inside] == rows.targets).all()
-        # The first token of each answer stands behind the last marker of its row.
-        assert (rows.targets == END).sum() == len(rows.tokens)
+        assert (flat[rows.where + 1] == rows.targets).all()
+        assert PAD not in rows.targets
+        assert (rows.tokens[:, 0] == USER).all()
+        for row in range(len(rows.tokens)):
+            asked = rows.where[rows.where // rows.tokens.shape[1] == row] + 1
+            assert len(asked)
+            before = flat[row * rows.tokens.shape[1] : asked[0]]
+            assert USER in before
+
+
+@given(st.integers(0, 2**32))
+def test_drills_are_right(seed: int) -> None:
+    rng = random.Random(seed)
+    ids, asked = sums(rng)
+    assert len(ids) == len(asked)
+    for line in decode(ids[1:]).splitlines():
+        left, _, result = line.partition(" = ")
+        assert evaluate(left) == int(result) < NUMBERS
+        assert encode(result) == [number_id(int(result))]
+    ids, asked = copy(rng)
+    half = asked.index(True)
+    assert ids[1 : half - 1] == ids[half:-1]
 
 
 def test_batches_depend_on_the_seed_alone() -> None:
@@ -126,12 +174,42 @@ def test_batches_depend_on_the_seed_alone() -> None:
 
 
 def test_processes_change_nothing() -> None:
-    alone, helped = pools(1, 256), pools(1, 256, workers=1)
+    alone, helped = pools(1, 256, 0, 3), pools(1, 256, 1, 3)
     try:
-        for one, other in islice(zip(alone, helped, strict=False), 40):
-            assert one.tokens.tolist() == other.tokens.tolist()
+        for one, other in islice(zip(alone, helped, strict=False), 3):
+            assert [rows.tokens.tolist() for rows in one] == [rows.tokens.tolist() for rows in other]
     finally:
         helped.close()  # type: ignore[attr-defined]
+
+
+@given(st.integers(0, 70), st.integers(1, 3))
+@settings(max_examples=10, deadline=None)
+def test_a_feed_goes_on_from_any_place(steps: int, parts: int) -> None:
+    straight, resumed = (Feed(partial(pools, 1, 256, 0), parts) for _ in range(2))
+    for _ in range(steps):
+        straight.take()
+    resumed.go_to(straight.pool, straight.used)
+    for one, other in zip(straight.take(), resumed.take(), strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+
+
+EASY = {("calculator", 1): 1.0}
+
+
+def easy_pools(first: int) -> Iterator[list[Rows]]:
+    return pools(0, 512, 0, FIRST_POOLS + first, EASY)
+
+
+def easy_feed() -> Feed:
+    return Feed(easy_pools, parts=2)
+
+
+def tiny_training(seed: int, feed: Feed, steps: int) -> Any:
+    from benchmarks.reasoning.pocket.training import Training
+    from zoran_ray.pocket.train import Shape, build_model
+
+    model = build_model(seed, Shape(hidden=32, layers=1, heads=1), VOCABULARY)
+    return model, Training(model, feed, (0.02, 0.01), steps)
 
 
 @pytest.mark.engine  # of which torch is a part
@@ -139,17 +217,15 @@ def test_a_tiny_model_learns_is_saved_and_takes_the_exam(tmp_path: Path) -> None
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     from benchmarks.reasoning.pocket.exam import examine, sample
-    from benchmarks.reasoning.pocket.train import train
     from zoran_ray.pocket.save import save_model
-    from zoran_ray.pocket.train import Shape, build_model
 
     torch.set_num_threads(1)
-    batches = pools(0, 512, shares={("calculator", 1): 1.0})
-    model = build_model(0, Shape(hidden=32, layers=1, heads=1), VOCABULARY)
-    course = train(model, batches, (0.02, 0.01), steps=100, parts=2)
-    assert course["steps"] == 100
-    ((_, loss),) = course["loss"]
-    assert loss < 4  # of the 5.66 nats of a guess
+    model, training = tiny_training(0, easy_feed(), 100)
+    training.run()
+    training.finish()
+    ((step, loss),) = training.progress.course
+    assert step == training.progress.step == 100
+    assert loss < 5  # of the 7.3 nats of a guess
     model.config._attn_implementation = "sdpa"
     save_model(model, tmp_path, TEMPLATE, PHRASES)
     again = transformers.LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
@@ -164,15 +240,98 @@ def test_a_tiny_model_learns_is_saved_and_takes_the_exam(tmp_path: Path) -> None
 
 
 @pytest.mark.engine
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.reasoning.pocket.checkpoint import Checkpoint
+
+    class Stopped(Exception):
+        pass
+
+    class StoppedFeed(Feed):
+        def take(self) -> list[Rows]:
+            if self.pool and self.used >= 5:
+                raise Stopped
+            return super().take()
+
+    torch.set_num_threads(1)
+    checkpoint = Checkpoint(tmp_path / "deep" / "training.pt", {"seed": 0}, every_s=0)
+    straight, never = tiny_training(0, easy_feed(), 25)
+    never.run()
+    _, first = tiny_training(0, StoppedFeed(easy_pools, 2), 25)
+    with pytest.raises(Stopped):
+        first.run(None, checkpoint)
+    _, second = tiny_training(1, easy_feed(), 25)
+    second.go_on(checkpoint.load())
+    second.run(1e-9, checkpoint)  # its time is over after one step
+    assert first.progress.step + 1 == second.progress.step < 25
+    resumed, third = tiny_training(2, easy_feed(), 25)
+    third.go_on(checkpoint.load())
+    third.run(None, checkpoint)
+    assert (third.progress.step, third.progress.tokens) == (25, never.progress.tokens)
+    assert third.progress.average == never.progress.average
+    for training in (never, third):
+        training.finish()
+    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert [path.name for path in checkpoint.path.parent.iterdir()] == ["training.pt"]
+
+
+@pytest.mark.engine
+def test_a_training_goes_on_only_with_its_own_checkpoint(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from benchmarks.reasoning.pocket.checkpoint import Checkpoint
+
+    path = tmp_path / "training.pt"
+    with pytest.raises(ConfigError, match="there is no checkpoint"):
+        Checkpoint(path).load()
+    Checkpoint(path, {"seed": 0, "size": "small"}).save({"a": [1]})
+    assert Checkpoint(path, {"seed": 0}).load() == {"a": [1]}
+    with pytest.raises(ConfigError, match="another seed and size"):
+        Checkpoint(path, {"seed": 1, "size": "large"}).load()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ConfigError, match="this is no checkpoint"):
+        Checkpoint(path).load()
+
+
+@pytest.mark.engine
+def test_numbers_that_end_alike_begin_alike() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.reasoning.pocket.model import untrained
+
+    table = untrained("small", 0).model.embed_tokens.weight.detach()
+
+    def likeness(one: int, other: int) -> float:
+        return float(torch.cosine_similarity(table[number_id(one)], table[number_id(other)], dim=0))
+
+    assert likeness(40, 60) > likeness(40, 57) + 0.1
+    assert likeness(600, 700) > likeness(600, 637) + 0.1
+    assert max(likeness(40, other) for other in range(NUMBERS) if other != 40) < 0.95
+
+
+@pytest.mark.engine
+def test_a_grown_model_says_what_the_small_one_says_and_can_learn_more() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.reasoning.pocket.model import grown, untrained
+    from benchmarks.reasoning.pocket.training import loss_of
+
+    torch.set_num_threads(1)
+    small = untrained("small", 0)
+    large = grown(small, "large", 1)
+    ids = torch.tensor([encode_prompt(SAMPLE[0].messages)])
+    with torch.no_grad():
+        assert torch.allclose(small(input_ids=ids).logits, large(input_ids=ids).logits, atol=1e-5)
+    loss_of(large, pool(3, 0, 256)[0]).backward()
+    for layer in large.model.layers:
+        assert layer.self_attn.o_proj.weight.grad.abs().sum() > 0
+        assert layer.mlp.down_proj.weight.grad[:, -1].abs().sum() > 0
+
+
+@pytest.mark.engine
 def test_the_two_sizes_fit_the_repository() -> None:
     pytest.importorskip("torch")
-    from benchmarks.reasoning.pocket.train import SIZES
-    from zoran_ray.pocket.train import build_model
+    from benchmarks.reasoning.pocket.model import SIZES, untrained
 
-    weights = {
-        name: sum(each.numel() for each in build_model(0, shape, VOCABULARY).parameters())
-        for name, shape in SIZES.items()
-    }
+    weights = {name: sum(each.numel() for each in untrained(name, 0).parameters()) for name in SIZES}
     assert 0.8e6 < weights["small"] < 1.2e6
     assert 3e6 < weights["large"] < 5e6
     assert 2 * sum(weights.values()) < 12_000_000

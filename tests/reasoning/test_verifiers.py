@@ -3,6 +3,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -11,21 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoran_ray.errors import InvalidRequest, Overloaded
-from zoran_ray.reasoning.arithmetic import evaluate
 from zoran_ray.reasoning.verifier import Verdict, Verifier
 from zoran_ray.reasoning.verifiers import (
     Arithmetic,
     Exact,
     JsonSchema,
     Numeric,
-    Ran,
     Regex,
     UnitTests,
     UserSupplied,
     verifier_of,
 )
-from zoran_ray.reasoning.verifiers.pattern import MOST_PATTERN, MOST_TEXT
 from zoran_ray.reasoning.verifiers.user import MOST_LEFT_BEHIND
+from zoran_ray.tools.arithmetic import Expression
+from zoran_ray.tools.pattern import MOST_PATTERN, MOST_TEXT
 
 
 def judged(verifier: Verifier, answer: str) -> Verdict:
@@ -144,13 +144,17 @@ def test_a_property_may_be_called_like_a_keyword_and_items_are_unique_as_json() 
     assert judged(schema, "[1, true, 2]").ok
 
 
+def plainly(text: str) -> Fraction:
+    return Expression(text, plain=True).value()
+
+
 @given(st.recursive(
     st.integers(0, 10**6).map(str),
     lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda parts: f"({''.join(parts)})"),
     max_leaves=12,
 ))  # fmt: skip
 def test_arithmetic_is_python_s(expression: str) -> None:
-    assert evaluate(expression) == eval(expression)
+    assert plainly(expression) == eval(expression)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +173,20 @@ def test_arithmetic_is_python_s(expression: str) -> None:
         "1(2)",
         "1,2",
         "012",
+        "2^3",
+        "9//2",
+        "9%2",
+        "min(1)",
+        "1e3",
     ],
 )
 def test_what_is_no_arithmetic_is_said(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        evaluate(text)
+        plainly(text)
 
 
 def test_decimals_are_exact() -> None:
-    assert evaluate("0.1 + 0.2") == Fraction(3, 10)
+    assert plainly("0.1 + 0.2") == Fraction(3, 10)
 
 
 def test_functions_judge_wherever_they_run() -> None:
@@ -215,27 +224,40 @@ def test_functions_that_hang_are_not_asked_for_ever() -> None:
         free.set()
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended."""
+
+    exit_status: int | None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    timed_out: bool = False
+    files_out: Mapping[str, bytes] = field(default_factory=dict)
+
+
 class Sandbox:
     """Runs nothing: notes what it is to run, and says how it ended."""
 
-    def __init__(self, ran: Ran) -> None:
-        self.ran = ran
-        self.files: Mapping[str, str] = {}
+    def __init__(self, ended: Ended) -> None:
+        self.ended = ended
+        self.files: Mapping[str, bytes] = {}
 
-    async def __call__(self, files: Mapping[str, str], command: Sequence[str], *, seconds: float) -> Ran:
+    async def run(self, files: Mapping[str, bytes], argv: Sequence[str], *, timeout_s: float) -> Ended:
         self.files = files
-        return self.ran
+        return self.ended
 
 
 def test_unit_tests_judge_the_code_in_the_answer() -> None:
-    sandbox = Sandbox(Ran(0))
+    sandbox = Sandbox(Ended(0))
     answer = "Try this:\n```python\ndef f(): return 1\n```"
     assert judged(UnitTests(sandbox, "import solution"), answer).ok
-    assert sandbox.files["solution.py"] == "def f(): return 1"
-    failed = Sandbox(Ran(1, "expected 4711"))
+    assert sandbox.files["solution.py"] == b"def f(): return 1"
+    assert judged(UnitTests(sandbox, ""), "\ud800").ok  # half a character is no reason to fall over
+    failed = Sandbox(Ended(1, stderr=b"expected 4711 \xff"))
     assert "4711" not in judged(UnitTests(failed, ""), answer).why
     assert "4711" in judged(UnitTests(failed, "", tell=True), answer).why
-    assert "in time" in judged(UnitTests(Sandbox(Ran(None)), ""), answer).why
+    assert "in time" in judged(UnitTests(Sandbox(Ended(None, timed_out=True)), ""), answer).why
+    assert not judged(UnitTests(Sandbox(Ended(None)), ""), answer).ok
     assert not judged(UnitTests(sandbox, ""), "").ok
 
 

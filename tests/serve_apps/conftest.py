@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from actors.access import AccessAuthority
 from actors.told import Telling
+from serve_apps.gateway.agents import AgentRouter, Agents
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
@@ -33,7 +34,8 @@ from serve_apps.gateway.routing_pages import add_routing_pages
 from serve_apps.gateway.spending import Spending
 from serve_apps.gateway.strategies import NONE
 from serve_apps.gateway.thinking import Thinking
-from serve_apps.gateway.thinking_model import Reach
+from serve_apps.gateway.thinking_reach import Reach
+from serve_apps.gateway.tool_desk import ToolDesk
 from serve_apps.gateway.trace_folder import TraceFolder, traces_folder
 from serve_apps.gateway.trace_pages import add_trace_pages
 from serve_apps.gateway.traces import Traces
@@ -47,7 +49,7 @@ from zoran_ray.messages import FleetSnapshot, KeySnapshot, ModelInfo, ReplicaInf
 from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec
 from zoran_ray.privacy import Profiles, vault_folder
-from zoran_ray.settings import PrivacySettings, RoutingSettings, ServerSettings
+from zoran_ray.settings import PrivacySettings, RoutingSettings, ServerSettings, ToolSettings
 from zoran_ray.telemetry import GatewayMetrics, Tracing
 
 MODEL = "local/m"
@@ -82,6 +84,8 @@ class Stack:
         budget: Of the deployment.
         privacy: `PrivacySettings`, the defaults if None.
         strategies: Those that are models.
+        agents: Facts of `Agents`: its link, and whether there is a folder; none if None.
+        tools: Options of `ToolDesk`.
         settings: Fields of `ServerSettings`.
     """
 
@@ -93,6 +97,8 @@ class Stack:
         environ=None,
         privacy=None,
         strategies=NONE,
+        agents=None,
+        tools=None,
         **settings,
     ):
         self.fleet = Fleet(rng=random.Random(7))
@@ -111,29 +117,27 @@ class Stack:
         self.reporting = Reporting(self._report)
         conversations = Conversations(time.monotonic)
         self.draws = random.Random(7)
-        self.router = Router(
-            self.fleet,
-            self.arms,
-            self.door,
-            conversations,
-            RoutingSettings(),
-            self.draws.random,
-            strategies,
+        profiles = Profiles(privacy or PrivacySettings())
+        self.privacy = PrivacyDesk(
+            profiles, NodeVault(privacy or PrivacySettings(), vault_folder(folder)), self.metrics
         )
+        seen = self.fleet, self.arms, self.door, conversations, RoutingSettings(), self.draws.random
+        self.roles = agents and AgentRouter(*seen, strategies, Agents(*agents, self.privacy.passes))
+        self.router = Router(*seen, strategies, self.roles)
         self.state = {}
         server = ServerSettings(**settings)
         app = pages(self.fleet, self.arms, self.door, self._exposition, strategies)
-        add_routing_pages(app, self.door, self.router, server, self._score, self._state)
-        self.privacy = PrivacyDesk(
-            Profiles(privacy or PrivacySettings()),
-            NodeVault(privacy or PrivacySettings(), vault_folder(folder)),
-            self.metrics,
-        )
+        add_routing_pages(app, self.door, self.router, server, self._score, self._state, self.roles)
         add_privacy_pages(app, self.door, self.privacy, server)
         self.told = []
         self.trace_folder = TraceFolder(traces_folder(folder))
         self.traces = Traces(self.trace_folder, Telling(self._tell))
         add_trace_pages(app, self.door, self.traces)
+        options = {"settings": ToolSettings(), **(tools or {})}
+        self.tool_calls = Telling(self._tell)
+        self.tools = ToolDesk(
+            environ=environ or {}, telling=self.tool_calls, privacy=self.privacy, **options
+        )
         reach = Reach(self.fleet, self.upstream, self.waiting, self.arms, PromptSizes())
         self.gateway = Gateway(
             server,
@@ -149,7 +153,7 @@ class Stack:
             metrics=self.metrics,
             tracing=Tracing(),
             pages=app,
-            thinking=Thinking(reach, self.traces),
+            thinking=Thinking(reach, self.traces, self.tools),
         )
         self.model = {"queue_timeout_s": PATIENCE_S}
         self.replicas, self._loads, self.answers = {}, {}, []
@@ -179,6 +183,7 @@ class Stack:
             connection.transport.abort()
         await asyncio.gather(*self.uvicorn.tasks)
         await self.spending.flush(PATIENCE_S)
+        await self.tools.close()
         self.privacy.close()
         await self.upstream.close()
         await self.arms.close()

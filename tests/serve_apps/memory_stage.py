@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from actors.journal import JournalWriter
-from serve_apps.gateway.memory_desk import MemoryDesk
+from serve_apps.gateway.memory_desk import MemoryDesk, no_traces
 from serve_apps.gateway.memory_journal import MemoryJournal
 from zoran_ray.errors import Unavailable
 from zoran_ray.memory.embedder import HashedNgrams
@@ -100,13 +100,14 @@ class MemoryStage:
     Args:
         folder: Of the journal, and of the shard.
         memory: A `MemoryService` of `DIMENSION`; None for one over a shard of its own.
+        traces: Deletes traces.
 
     Attributes:
         embedded: Texts that were embedded, with the key that paid.
         journal_fails: Whether the journal refuses.
     """
 
-    def __init__(self, folder, memory=None):
+    def __init__(self, folder, memory=None, traces=no_traces):
         self.embedder = HashedNgrams(DIMENSION)
         self.shard = None if memory else MemoryShard(folder / "shard", self.embedder, RULES)
         self.memory = Watched(memory or OneShard(self.shard))
@@ -116,7 +117,7 @@ class MemoryStage:
         self.durable = []
         self.embedded = []
         journal = MemoryJournal(self._tell, self._forget_names)
-        self.desk = MemoryDesk(self.memory, self._embed, journal, RULES, time.time)
+        self.desk = MemoryDesk(self.memory, self._embed, journal, RULES, time.time, traces)
 
     async def close(self):
         await self.writer.stop()

@@ -16,6 +16,7 @@ from tests.integration.openai_spec import deviations
 from zoran_ray.batch.office import BatchOffice
 from zoran_ray.batch.runner import Patience
 from zoran_ray.batch.seats import Seats
+from zoran_ray.batch.turn import TURN_HEADER, WAITS
 from zoran_ray.messages import KeyInfo, KeySnapshot
 from zoran_ray.settings import ServerSettings
 
@@ -235,7 +236,7 @@ async def test_cancelling_aborts_what_the_model_does(office, sdk):
         await client.batches.cancel(batch.id)
 
 
-@pytest.mark.parametrize("policy", ["priority", None])
+@pytest.mark.parametrize("policy", ["fcfs", None])
 async def test_batches_say_that_they_can_wait_where_engines_understand_it(office, sdk, policy):
     office.stack.catalogue(engine_args={"scheduling-policy": policy} if policy else {})
     client = await sdk()
@@ -244,9 +245,20 @@ async def test_batches_say_that_they_can_wait_where_engines_understand_it(office
     await ended(client, batch.id)
     await office.stack.chat({"authorization": "Bearer zk-ann"})
     batched, interactive = (request.json for request in office.replica.requests)
-    assert batched.get("priority") == (LATER if policy else None)
+    assert batched.get("priority") == (None if policy else LATER)
     assert "priority" not in interactive
     assert batched["cache_salt"] == interactive["cache_salt"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "sent"),
+    [(None, WAITS, LATER), (5, WAITS, LATER), (9999, WAITS, 9999), (7, "soon", 7), (-5, "", 0)],
+)
+async def test_anybody_may_step_back_and_nobody_push_forward(office, asked, header, sent):
+    office.stack.catalogue()
+    fields = {} if asked is None else {"priority": asked}
+    await office.stack.chat({"authorization": "Bearer zk-ann", TURN_HEADER: header}, **fields)
+    assert office.replica.requests[-1].json["priority"] == sent
 
 
 async def test_a_server_without_keys_runs_batches_of_anybody(office, sdk):

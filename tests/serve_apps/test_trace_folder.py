@@ -23,8 +23,8 @@ def folder(tmp_path, now):
 
 def written(folder, number, tenant, now, data=b"{}"):
     folder.write(name(number), tenant, data)
-    path = folder._place(name(number), tenant)
-    if path.exists():
+    path = folder._find(name(number), tenant)
+    if path is not None:
         os.utime(path, (now[0], now[0]))
     now[0] += 1
 
@@ -53,7 +53,7 @@ def test_old_ones_are_not_read_and_then_deleted(folder, now, tmp_path):
     os.utime(half, (now[0], now[0]))
     now[0] += 99.5
     assert folder.read(name(1), "a") is None
-    assert folder._place(name(1), "a").exists()
+    assert folder._find(name(1), "a").exists()
     now[0] += 1000
     folder.sweep()
     assert not list(traces_folder(tmp_path).iterdir())
@@ -77,3 +77,70 @@ def test_all_together_are_bounded(folder, now, monkeypatch):
         written(folder, number, tenant, now, b"12345")
     folder.sweep()
     assert [folder.read(name(n), t) for n, t in enumerate("abc")] == [None, b"12345", b"12345"]
+
+
+def about(folder, number, tenant, now, *subjects, began=None):
+    kept = folder.write(name(number), tenant, b"{}", subjects=subjects, began=began)
+    path = folder._find(name(number), tenant)
+    if path is not None:
+        os.utime(path, (now[0], now[0]))
+    return kept
+
+
+def test_who_is_forgotten_takes_what_is_about_them_along(folder, now):
+    about(folder, 1, "a", now, "anna", "user-7")
+    about(folder, 2, "a", now, "ben")
+    about(folder, 3, "b", now, "anna")
+    assert folder.read(name(1), "a") == b"{}"
+    assert folder.forget("a", "anna") == 1
+    assert [folder.read(name(n), t) for n, t in ((1, "a"), (2, "a"), (3, "b"))] == [None, b"{}", b"{}"]
+    assert folder.forget("a", "nobody") == 0
+    assert folder.forget("b", None) == 1
+    assert folder.forget("c", None) == 0
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_request_that_began_before_leaves_no_trace(folder, now, everything):
+    began = now[0]
+    now[0] += 1
+    folder.forget("a", None if everything else "anna")
+    now[0] += 1
+    assert not about(folder, 1, "a", now, "anna", began=began)
+    assert folder.read(name(1), "a") is None
+    assert about(folder, 2, "a", now, "anna", began=now[0])
+    assert about(folder, 3, "a", now, "ben", began=began) is not everything
+    assert about(folder, 4, "b", now, "anna", began=began)
+
+
+def test_the_mark_goes_when_no_such_request_can_be_left(folder, now, tmp_path):
+    folder.forget("a", "anna")
+    now[0] += 99
+    folder.sweep()
+    assert list(traces_folder(tmp_path).iterdir())
+    now[0] += 2
+    folder.sweep()
+    assert not list(traces_folder(tmp_path).iterdir())
+
+
+def test_marks_are_not_counted_among_traces(folder, now):
+    for subject in "uvwxyz":
+        folder.forget("a", subject)
+    for number in range(3):
+        written(folder, number, "a", now)
+    assert all(folder.read(name(number), "a") for number in range(3))
+    (page, more) = folder.page("a", 9, None)
+    assert ([each.id for each in page], more) == ([name(2), name(1), name(0)], False)
+
+
+def test_pages_begin_with_the_newest(folder, now):
+    for number in range(3):
+        written(folder, number, "a", now)
+    written(folder, 7, "b", now)
+    first, more = folder.page("a", 2, None)
+    assert ([each.id for each in first], more) == ([name(2), name(1)], True)
+    second, more = folder.page("a", 2, name(1))
+    assert ([each.id for each in second], more) == ([name(0)], False)
+    assert folder.page("a", 2, name(7)) is None
+    assert folder.page("nobody", 2, None) == ([], False)
+    now[0] += 97.5
+    assert [each.id for each in folder.page("a", 9, None)[0]] == [name(2)]

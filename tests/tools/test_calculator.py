@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoran_ray.errors import InvalidRequest
-from zoran_ray.tools.calculator import MOST_CHARS, MOST_DECIMALS, Calculator, evaluate, written
+from zoran_ray.tools.arithmetic import MOST_CHARS, evaluate
+from zoran_ray.tools.calculator import MOST_DECIMALS, Calculator, written
 
 small = st.integers(0, 99).map(lambda number: (str(number), Fraction(number)))
 decimal = st.decimals(0, 99, places=2).map(lambda number: (str(number), Fraction(number)))

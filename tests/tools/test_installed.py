@@ -43,7 +43,8 @@ def test_they_are_shown_without_being_imported() -> None:
         point("odd", "x:Y [all]"),
     )
     assert {name: each.permission for name, each in found.items()} == {
-        "calculator": "local", "fetch": "network", "far": "code", "mute": "", "odd": "",
+        "calculator": "local", "fetch": "network", "memory": "memory", "code": "code",
+        "far": "code", "mute": "", "odd": "",
     }  # fmt: skip
     assert [tool.name for tool in allowed_tools(ToolSettings(), found.values())] == ["calculator"]
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import orjson
-
 from zoran_ray.batch.outcome import NO_USAGE, Answered, Failed, Outcome, one_line
 from zoran_ray.wire import usage_of
 
@@ -22,7 +20,7 @@ def outcome_of(
         data: The body.
         retry_after_s: When the server wants to be asked again, in seconds; None where it does not say.
     """
-    body = one_line(data)
+    body, document = one_line(data) or (None, None)
     retryable = (status in _AGAIN or status >= 500) and headers.get("x-should-retry") != "false"
     if body is None and not retryable:
         return Failed("bad_answer", f"The server answered {status} with what is no JSON, or too long.")
@@ -30,7 +28,7 @@ def outcome_of(
         status,
         headers.get("x-request-id", ""),
         body or b"null",
-        usage=(usage_of(orjson.loads(body)) if body else None) or NO_USAGE,
+        usage=usage_of(document) or NO_USAGE,
         nano_usd=_nano_usd(headers.get("x-zoran-cost-usd", "")),
         retryable=retryable,
         retry_after_s=retry_after_s,

@@ -4,6 +4,7 @@ Source: OpenAI's Batch API, request output object (`id`, `custom_id`, `response`
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -78,12 +79,12 @@ def entry(line_id: str, custom_id: str | None, outcome: Outcome) -> bytes:
     return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def one_line(body: bytes) -> bytes | None:
-    """An answer's JSON on one line; None where it is none, or too long to be kept."""
+def one_line(body: bytes) -> tuple[bytes, Any] | None:
+    """An answer's JSON on one line, and what it says; None where it is none, or too long to be kept."""
     if len(body) > MAX_ANSWER_BYTES:
         return None
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return orjson.dumps(parsed) if b"\n" in body or b"\r" in body else body
+    return (orjson.dumps(parsed) if b"\n" in body or b"\r" in body else body), parsed

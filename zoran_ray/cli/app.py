@@ -15,8 +15,10 @@ from zoran_ray.cli import (
     memory,
     models,
     pii,
+    policy,
     rag,
     route,
+    sandbox,
     serve,
     server,
     tools,
@@ -57,6 +59,8 @@ app.add_typer(rag.app, name="rag")
 app.add_typer(tools.app, name="tools")
 app.add_typer(mcp.app, name="mcp")
 app.add_typer(pii.app, name="pii")
+app.add_typer(policy.app, name="policy")
+app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(z5.app, name="z5")
 app.add_typer(zgs.app, name="zgs")
 app.add_typer(journal.app, name="journal")

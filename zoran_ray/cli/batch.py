@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,7 +43,7 @@ def run(
     ] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, max=4096, help="Requests at a time.")
-    ] = 64,
+    ] = 256,
     start: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,7 +78,7 @@ def run(
         url, key = where(base_url, api_key, state_dir, config)
         began = time.monotonic()
         with _watched(book.counts) as show:
-            asyncio.run(_run(book, url, key, concurrency, timeout_s, show))
+            _in_a_loop(_run(book, url, key, concurrency, timeout_s, show))
         told = _summary(book.counts, time.monotonic() - began)
     if as_json:
         print_json(told)
@@ -94,6 +94,13 @@ def _started(models: list[str], stack: ExitStack) -> str:
     server = EmbeddedServer(models)
     stack.callback(server.close)
     return server.url
+
+
+def _in_a_loop(work: Coroutine[Any, Any, None]) -> None:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 async def _run(

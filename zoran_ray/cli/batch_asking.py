@@ -9,13 +9,14 @@ import orjson
 from zoran_ray.batch.answers import outcome_of
 from zoran_ray.batch.lines import Request
 from zoran_ray.batch.outcome import MAX_ANSWER_BYTES, Outcome
+from zoran_ray.batch.turn import TURN_HEADER, WAITS
 from zoran_ray.client.failures import retry_after_s
 from zoran_ray.client.requests import CONNECT_TIMEOUT_S, endpoint, headers, is_loopback
 from zoran_ray.errors import DeadlineExceeded, Unreachable, UpstreamError
 
 
 class HttpAsk:
-    """Connections to one server. Use it in an `async with`.
+    """Connections to one server, whose interactive requests go first. Use it in an `async with`.
 
     Args:
         base_url: With or without `/v1`.
@@ -26,7 +27,10 @@ class HttpAsk:
 
     def __init__(self, base_url: str, api_key: str | None, concurrency: int, timeout_s: float) -> None:
         self._base = endpoint(base_url)
-        self._headers = headers(api_key) | {"content-type": "application/json"}
+        self._headers = headers(api_key) | {
+            "content-type": "application/json",
+            TURN_HEADER: WAITS,
+        }
         self._concurrency = concurrency
         self._timeout_s = timeout_s
 

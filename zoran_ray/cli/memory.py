@@ -152,7 +152,8 @@ def forget(
         print_json(found)
         return
     told = mapping(found)
-    typer.echo(printable(f"Forgot {told.get('forgotten')} records{leaf(told)}."))
+    traces = f" and {told['traces_forgotten']} traces" if told.get("traces_forgotten") else ""
+    typer.echo(printable(f"Forgot {told.get('forgotten')} records{traces}{leaf(told)}."))
     if told.get("journal_leaf") is None or told.get("names_forgotten") is False:
         typer.echo("The journal could not be told all of it; repeat the command later.", err=True)
 

@@ -16,11 +16,14 @@ from zoran_ray.cli.output import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
+    from rich.text import Text
     from rich.tree import Tree
 
 MOST_NODES = 2000
 """Thoughts that are drawn; the rest is counted."""
 MOST_LINE_CHARS = 160
+_MOST_HEARD_CHARS = 2_000
+"""Of one thought while it is heard: a line of it is shown."""
 _ROWS_LEFT = 2
 _STYLES = {
     "answer": "bold",
@@ -42,6 +45,7 @@ class ThoughtTree:
         self._drawn = sys.stderr.isatty() if terminal is None else terminal
         self._depths: dict[int, int] = {0: -1}
         self._trees: dict[int, Tree] = {}
+        self._heard: dict[int, str] = {}
         self._live: Live | None = None
         self._left_out = 0
 
@@ -53,8 +57,14 @@ class ThoughtTree:
             reasoning: Its text.
         """
         number, parent = _whole(zoran.get("id")), _whole(zoran.get("parent"))
+        partial = zoran.get("partial") is True
+        if partial or number in self._heard:
+            reasoning = self._heard[number] = (self._heard.get(number, "") + reasoning)[:_MOST_HEARD_CHARS]
+            if partial and not self._drawn:
+                return  # a line that is printed cannot grow
         if number in self._depths:
-            return  # the rest of a thought that is shown already
+            self._redraw(number, zoran, reasoning)
+            return
         if len(self._depths) > MOST_NODES:
             self._left_out += 1
             return
@@ -77,14 +87,17 @@ class ThoughtTree:
             self._left_out = 0
 
     def _draw(self, number: int, parent: int, kind: str, line: str) -> None:
-        from rich.text import Text
-
         if self._live is None:
             self._begin()
-        label = Text.assemble((f"{kind} ", _style(_STYLES.get(kind, "dim"))), line)
-        self._trees[number] = self._trees[parent].add(label)
+        self._trees[number] = self._trees[parent].add(_label(kind, line))
         assert self._live is not None
         self._live.refresh()
+
+    def _redraw(self, number: int, zoran: Mapping[str, Any], reasoning: str) -> None:
+        """More of a thought that is heard while it is thought; of any other nothing is new."""
+        if number in self._trees and number in self._heard and self._live is not None:
+            self._trees[number].label = _label(_word(zoran.get("kind")), _line(zoran, reasoning))
+            self._live.refresh()
 
     def _begin(self) -> None:
         from rich.console import Console
@@ -122,6 +135,12 @@ def ended_line(zoran: Mapping[str, Any]) -> str:
         f"{_word(zoran.get('ended'))}: {calls} calls, {tokens} tokens ({cached} cached),"
         f" {_usd(zoran.get('cost_usd'))}, {_word(zoran.get('trace_id'))}"
     )
+
+
+def _label(kind: str, line: str) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble((f"{kind} ", _style(_STYLES.get(kind, "dim"))), line)
 
 
 def _line(zoran: Mapping[str, Any], reasoning: str) -> str:

@@ -25,6 +25,7 @@ def list_tools(config: ConfigFile = None, as_json: AsJson = False) -> None:
             "permission": each.permission,
             "origin": each.origin,
             "allowed": each.name in chosen.allowed and each.permission in chosen.permissions,
+            "server_only": each.make is None,
         }
         for each in installed(chosen)
     ]
@@ -36,7 +37,7 @@ def list_tools(config: ConfigFile = None, as_json: AsJson = False) -> None:
             str(each["name"]),
             str(each["permission"] or "does not say"),
             str(each["origin"]),
-            "yes" if each["allowed"] else "no",
+            ("yes" if each["allowed"] else "no") + (", in a server" if each["server_only"] else ""),
         ]
         for each in found
     ]

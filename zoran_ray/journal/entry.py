@@ -53,6 +53,7 @@ class Kind(StrEnum):
     POLICY_DECISION = "policy.decision"
     TASK_TRANSITION = "task.transition"
     REASONING_TRACE = "reasoning.trace"
+    TOOL_CALL = "tool.call"
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,8 +91,8 @@ def save_tokenizer(
     Args:
         context_tokens: Longest text that the model reads.
         template: Makes one text of a chat.
-        phrases: Texts with an id of their own, from `VOCABULARY_SIZE`. Each has a space or a line feed in
-            it, without which the decoder would take its letters for those that stand for bytes.
+        phrases: Texts of more than one character with an id of their own, from `VOCABULARY_SIZE`. Each is
+            ASCII or has a space in it: the decoder would take other letters for those that stand for bytes.
     """
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -35,10 +35,12 @@ class Shape:
     """How large a model is."""
 
     hidden: int
-    """Width of the residual stream; an MLP is three times as wide."""
+    """Width of the residual stream."""
     layers: int
     heads: int
     head_dim: int = 32
+    mlp: int = 3
+    """How many times as wide as the stream an MLP is."""
 
 
 POCKET = Shape(hidden=128, layers=4, heads=4)
@@ -55,7 +57,7 @@ def build_model(seed: int, shape: Shape = POCKET, vocabulary: int = VOCABULARY_S
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=shape.hidden,
-        intermediate_size=3 * shape.hidden,
+        intermediate_size=shape.mlp * shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,

@@ -4,7 +4,7 @@ What a model says without naming a line it was given counts as made up: it is as
 believed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from zoran_ray.rag.citations import Checked, Citation, checked
@@ -44,14 +44,26 @@ def answered(question: str, found: Sequence[Passage], say: Say, secret: bytes) -
         say: Asks the model, at most twice.
         secret: 16 to 64 bytes that no file can know.
     """
+    work = answering(question, found, secret)
+    try:
+        asked = next(work)
+        while True:
+            asked = work.send(say(asked))
+    except StopIteration as done:
+        told: Answered = done.value
+        return told
+
+
+def answering(question: str, found: Sequence[Passage], secret: bytes) -> Generator[Messages, str, Answered]:
+    """`answered` for whoever asks the model in another way: yields what it is asked, wants what it says."""
     given = fitting(found)
     if not given:
         return Answered(NOTHING_FITS, found=False)
     asked = messages(question, given, secret)
-    said = say(asked)
+    said = yield asked
     seen = checked(said, given)
     if not seen.citations and not _gave_up(said):
-        said = say(again(asked, said))
+        said = yield again(asked, said)
         seen = checked(said, given)
     return _judged(said, seen)
 

@@ -3,7 +3,7 @@
 `zoran_ray.tools.toolbox.Toolbox` is one such; it checks arguments, bounds time and size, and keeps account.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -62,3 +62,12 @@ class NoTools:
     async def call(self, name: str, arguments: Mapping[str, Any], *, deadline: float) -> Seen:
         """Never called: nothing is offered."""
         raise LookupError("There is no tool.")
+
+
+OpenTools = Callable[[], Awaitable[Tools]]
+"""Opens the tools of a request, once a strategy wants them. Raises: ZoranError: They cannot be had now."""
+
+
+async def no_tools() -> Tools:
+    """Opens none."""
+    return NoTools()

@@ -16,7 +16,7 @@ _NUMBER = re.compile(
     rf"(?:(?<![\w)\].])(?P<sign>[-+−]))?[$€£]?(?<![\d.])(?P<value>{_DIGITS})(?P<exp>[eE][-+]?\d{{1,3}}\b)?"
     r"(?:\s?/\s?(?P<under>\d{1,60})(?![\d/]))?"
 )
-_EMPHASIS = "*_`~\"' \t\r\n"
+EMPHASIS = "*_`~\"' \t\r\n"
 
 
 def final_answer(text: str, marker: str = MARKER) -> tuple[str, str, bool]:
@@ -34,7 +34,7 @@ def final_answer(text: str, marker: str = MARKER) -> tuple[str, str, bool]:
     if not all_found:
         return "", text.strip(), not marker
     found = all_found[-1]
-    return text[: found.start()].strip(_EMPHASIS), text[found.end() :].strip(_EMPHASIS), True
+    return text[: found.start()].strip(EMPHASIS), text[found.end() :].strip(EMPHASIS), True
 
 
 def last_number(text: str) -> Fraction | None:
@@ -45,8 +45,8 @@ def last_number(text: str) -> Fraction | None:
 
 def only_number(text: str) -> Fraction | None:
     """The number, where a text is nothing else but for signs around it: `$42.`, `42 %`."""
-    bare = text.strip(_EMPHASIS + ".,;:!%$€£=")
-    found = _NUMBER.fullmatch(bare) or _NUMBER.fullmatch(text.strip(_EMPHASIS + ";:!%="))
+    bare = text.strip(EMPHASIS + ".,;:!%$€£=")
+    found = _NUMBER.fullmatch(bare) or _NUMBER.fullmatch(text.strip(EMPHASIS + ";:!%="))
     return None if found is None else _value(found)
 
 

@@ -1,11 +1,14 @@
 """What every strategy stands on: one model, asked for completions of a conversation. Knows no HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Message = Mapping[str, Any]
 """One message as in OpenAI's chat completions: `role`, `content`, and what else the caller sent."""
+
+Hear = Callable[[str], None]
+"""Is told each piece of a text as it is made. It must be quick and may not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +18,13 @@ class Completion:
     Attributes:
         text: What it said.
         finish: Why it stopped: `stop`, `length`, …
+        message: The whole message, where it has calls of tools: `tool_calls` as in OpenAI's chat
+            completions. They are whatever the model wrote.
     """
 
     text: str = field(repr=False)
     finish: str = "stop"
+    message: Message | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ class Sampling:
         max_tokens: Longest answer, in tokens.
         stop: Where it ends.
         seed: For the same answers again.
+        tools: What it may call, as in OpenAI's chat completions; none for most questions.
+        may_call: Whether it may call one now. A conversation with calls in it names the tools to its end.
     """
 
     n: int = 1
@@ -82,6 +90,8 @@ class Sampling:
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    tools: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    may_call: bool = True
 
 
 class Complete(Protocol):
@@ -104,4 +114,20 @@ class Complete(Protocol):
 
     def most(self, messages: Sequence[Message], sampling: Sampling) -> Used:
         """The most that such a call may use: what is reserved before it."""
+        ...
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """A `Complete` whose answer can be heard while it is made."""
+
+    async def spoken(
+        self, messages: Sequence[Message], sampling: Sampling, hear: Hear, *, deadline: float
+    ) -> Completions:
+        """As `Complete`, of one answer, and the same answer.
+
+        Args:
+            hear: Told its text piece by piece. Where a call had to be begun anew, it is told no more: what
+                it heard is then no beginning of the answer.
+        """
         ...

@@ -24,7 +24,7 @@ class ChainOfThought(Thinking):
     ) -> Answer:
         """As `Strategy`."""
         try:
-            (sample,) = (await self.think(messages, ask, self.name))[:1]
+            (sample,) = (await self.think(messages, ask, self.name, aloud=True))[:1]
         except BudgetSpent as error:
             return Answer("", ended=spent(error))
         verdict = await Jury(verifier, ask, self.name).judge(sample.answer, sample.step)

@@ -10,7 +10,9 @@ much like it.
 import re
 from hashlib import blake2b
 
-_OPENS = re.compile(r"<(?=\S)|\[(?=/?\w+\])")
+# Placeholders of masked values stay as they are: they are ours, and the answer needs them.
+_PLACEHOLDER = r"[A-Z][A-Z_]{1,23}_[a-z2-7]{16}\]"
+_OPENS = re.compile(rf"<(?=\S)|\[(?!{_PLACEHOLDER})(?=/?\w+\])")
 _HARMLESS = {"<": "‹", "[": "⟦"}
 CUT = " … (cut)"
 """Ends a text of which more was there."""

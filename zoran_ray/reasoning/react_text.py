@@ -16,9 +16,6 @@ from typing import Any
 from zoran_ray.reasoning.acting import Offered
 from zoran_ray.reasoning.fence import harmless
 
-MARK = "tool"
-"""Name of the fence around what a tool showed."""
-
 STOP = ("\nObservation:",)
 """What a tool shows is not for the model to write."""
 
@@ -46,7 +43,7 @@ MALFORMED = (
 
 _MOST_DESCRIPTION = 1_000
 _MOST_SHAPE = 2_000
-_MOST_DEPTH = 32
+MOST_DEPTH = 32
 _LABEL = re.compile(
     r"^[ \t>*#_]*(thought|action input|action|input|observation|final answer|answer)[ \t*_]*:[ \t*_]*",
     re.IGNORECASE | re.MULTILINE,
@@ -132,7 +129,7 @@ def arguments_of(action: Action, offers: Sequence[Offered]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):
-        if _deeper(found, _MOST_DEPTH):
+        if is_deeper(found, MOST_DEPTH):
             raise Malformed("the arguments are nested too deeply.")
         return found
     if only is not None and given and not given.startswith("{"):
@@ -163,7 +160,8 @@ def written(action: Action) -> str:
     return f"{thought}Action: {action.tool}\nAction Input: {action.given}"
 
 
-def _deeper(value: object, most: int) -> bool:
+def is_deeper(value: object, most: int) -> bool:
+    """Whether a JSON value is nested more than so many times."""
     level = [value]
     for _ in range(most):
         level = [part for each in level for part in _parts(each)]

@@ -102,7 +102,8 @@ class _Run:
         if self._lessons:
             lessons = "\n".join(f"- {lesson}" for lesson in self._lessons[-how.remembered :])
             asked = with_request(asked, _REMEMBER.replace("{lessons}", lessons))
-        sample = (await how.think(asked, self._ask, how.name, index=index, parent=parent))[0]
+        thought = how.think(asked, self._ask, how.name, index=index, parent=parent, aloud=True)
+        sample = (await thought)[0]
         self.tried.append((sample, None))
         if self._jury.verifier is None:
             verdict = await self_judged(self._messages, sample.answer, self._ask, how.name, sample.step)

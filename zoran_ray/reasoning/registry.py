@@ -1,4 +1,4 @@
-"""Which strategies there are: those built in, and those that files describe."""
+"""Which strategies there are: those built in, those that files describe, and playbooks."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from zoran_ray.config.document import Location, read_document
 from zoran_ray.config.validation import nearest, validated
 from zoran_ray.errors import ConfigError, InvalidRequest
-from zoran_ray.reasoning.acting import NoTools, Tools
+from zoran_ray.reasoning.acting import Tools
 from zoran_ray.reasoning.best_of_n import BestOfN
 from zoran_ray.reasoning.cot import ChainOfThought
 from zoran_ray.reasoning.lot import LogicOfThought
 from zoran_ray.reasoning.parameters import Parameters
+from zoran_ray.reasoning.playbook import Playbook, StrategyStep, playbook_of
+from zoran_ray.reasoning.playbook_run import Play, PlaybookParameters
 from zoran_ray.reasoning.react import React
 from zoran_ray.reasoning.reflexion import Reflexion
 from zoran_ray.reasoning.self_consistency import SelfConsistency
@@ -86,16 +88,19 @@ class Registry:
 
     Attributes:
         named: Those that files describe, by name.
-        tools: For those that use some.
+        tools: For those that use some; None for those of each request, see `Ask.tools`.
+        playbooks: By name.
     """
 
     named: Mapping[str, Named] = field(default_factory=dict)
-    tools: Tools = field(default_factory=NoTools)
+    tools: Tools | None = None
+    playbooks: Mapping[str, Playbook] = field(default_factory=dict)
 
     def described(self) -> dict[str, str]:
         """All of them by name, in a sentence for people."""
         built_in = {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in KINDS.items()}
-        return built_in | {name: told.about or built_in[told.kind] for name, told in self.named.items()}
+        named = {name: told.about or built_in[told.kind] for name, told in self.named.items()}
+        return built_in | named | {name: book.about for name, book in self.playbooks.items()}
 
     def make(self, name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
         """A strategy with parameters as a request names them; `inner` is the one that answers inside it.
@@ -112,6 +117,8 @@ class Registry:
 
     def made(self, name: str, parameters: Mapping[str, Any], place: Place, depth: int = 0) -> Strategy:
         """As `make`. Raises: ConfigError: As there; begins with its place."""
+        if name in self.playbooks:
+            return self._play(self.playbooks[name], parameters, place)
         told = self.named.get(name)
         kind = KINDS.get(told.kind if told else name)
         if kind is None:
@@ -120,11 +127,21 @@ class Registry:
         data = {**(told.parameters if told else {}), **parameters}
         inner = data.pop("inner", None) if hasattr(kind, "around") else None
         strategy = cast(Strategy, validated(kind, data, place))
-        if isinstance(strategy, _Acts):
+        if self.tools is not None and isinstance(strategy, _Acts):
             strategy = strategy.using(self.tools)
         if inner is not None and isinstance(strategy, _Wraps):
             strategy = strategy.around(self._inner(inner, place, depth + 1))
         return strategy
+
+    def _play(self, book: Playbook, parameters: Mapping[str, Any], place: Place) -> Play:
+        # A playbook's strategies are no playbooks: none can run itself.
+        without = Registry(self.named, self.tools)
+        strategies = {
+            step.name: without.made(step.strategy, step.parameters, place)
+            for step in book.steps
+            if isinstance(step, StrategyStep)
+        }
+        return Play(book, validated(PlaybookParameters, dict(parameters), place), strategies)
 
     def _inner(self, data: Any, place: Place, depth: int) -> Strategy:
         """What stands in `inner`: the name of a strategy, or a mapping with `strategy` and parameters."""
@@ -159,25 +176,57 @@ def read_strategies(folder: Path) -> dict[str, Named]:
     return named
 
 
+def read_playbooks(folder: Path, strategies: Mapping[str, Named]) -> dict[str, Playbook]:
+    """The playbooks that the files of a folder describe, `NAME.yaml` each.
+
+    Args:
+        folder: Where they are.
+        strategies: Those that files describe: a playbook's steps may use them.
+
+    Raises:
+        ConfigError: A file is wrong; says file, line and field.
+    """
+    registry, books = Registry(strategies), {}
+    for path in sorted(folder.glob("*.yaml")):
+        _check_name(path)
+        if path.stem in registry.described():
+            raise ConfigError(f"{path}: a strategy is called '{path.stem}'; rename the playbook.")
+        books[path.stem] = playbook_of(path.stem, read_document(path), registry.made)
+    return books
+
+
 def shipped_strategies() -> dict[str, Named]:
     """Those that come with this package. Raises: ConfigError."""
-    house = Path(__file__).parents[1]
-    # In a wheel, data lies in the package; in a checkout beside it.
-    places = (house / "_data" / "configs" / "strategies", house.parent / "configs" / "strategies")
-    return read_strategies(next((place for place in places if place.is_dir()), places[0]))
+    return read_strategies(_shipped("strategies"))
+
+
+def shipped_playbooks() -> dict[str, Playbook]:
+    """Those that come with this package. Raises: ConfigError."""
+    return read_playbooks(_shipped("playbooks"), shipped_strategies())
 
 
 def strategy_of(name: str, parameters: Mapping[str, Any] | None = None) -> Strategy:
     """A strategy that is built in or shipped. Args and errors are those of `Registry.make`."""
-    return Registry(shipped_strategies()).make(name, parameters)
+    return Registry(shipped_strategies(), playbooks=shipped_playbooks()).make(name, parameters)
+
+
+def _shipped(what: str) -> Path:
+    house = Path(__file__).parents[1]
+    # In a wheel, data lies in the package; in a checkout beside it.
+    places = (house / "_data" / "configs" / what, house.parent / "configs" / what)
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _check_name(path: Path) -> None:
+    if not _NAME.fullmatch(path.stem):
+        raise ConfigError(f"{path}: the file's name is the strategy's: small letters, digits and '-'.")
 
 
 def _read(path: Path) -> Named:
     document = read_document(path)
     data = document.data if isinstance(document.data, dict) else {}
     head = validated(_Head, {key: data[key] for key in _Head.model_fields if key in data}, document.place)
-    if not _NAME.fullmatch(path.stem):
-        raise ConfigError(f"{path}: the file's name is the strategy's: small letters, digits and '-'.")
+    _check_name(path)
     if head.strategy not in KINDS:
         where, hint = document.place(("strategy",)), nearest(head.strategy[:64], list(KINDS))
         raise ConfigError(f"{where}: strategy: no such strategy; {hint}", param="strategy")

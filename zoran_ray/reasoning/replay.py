@@ -108,6 +108,6 @@ def _call(call: Mapping[str, Any]) -> Call:
     answer = call["answer"]
     return Call(
         tuple(call["messages"]),
-        Sampling(**{**sampling, "stop": tuple(sampling["stop"])}),
+        Sampling(**{**sampling, **{name: tuple(sampling.get(name, ())) for name in ("stop", "tools")}}),
         Completions(tuple(Completion(**choice) for choice in answer["choices"]), Used(**answer["used"])),
     )

@@ -8,8 +8,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from zoran_ray.errors import DeadlineExceeded, UpstreamError
+from zoran_ray.reasoning.acting import OpenTools, no_tools
 from zoran_ray.reasoning.budget import BudgetSpent, Purse
-from zoran_ray.reasoning.completion import Complete, Completion, Completions, Message, Sampling, Used
+from zoran_ray.reasoning.completion import (
+    Complete,
+    Completion,
+    Completions,
+    Hear,
+    Message,
+    Sampling,
+    Speaks,
+    Used,
+)
+from zoran_ray.reasoning.searching import Search
 from zoran_ray.reasoning.trace import Call, Trace
 from zoran_ray.reasoning.verifier import Verifier
 
@@ -44,6 +55,9 @@ class Ask:
         trace: What happens.
         deadline: When the request must be over, in seconds of the clock.
         clock: Monotonic seconds.
+        search: What the request may search; None for nothing.
+        tools: Opens the tools that the request may use.
+        calls_tools: Whether the model is known to take tools as chat completions have them.
     """
 
     complete: Complete
@@ -51,11 +65,22 @@ class Ask:
     trace: Trace
     deadline: float
     clock: Callable[[], float] = time.monotonic
+    search: Search | None = None
+    tools: OpenTools = no_tools
+    calls_tools: bool = False
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def __call__(self, messages: Sequence[Message], sampling: Sampling) -> Completions:
+    async def __call__(
+        self, messages: Sequence[Message], sampling: Sampling, hear: Hear | None = None
+    ) -> Completions:
         """Asks once. Waits while calls that run hold what this one needs and may not use it.
+
+        Args:
+            messages: The conversation.
+            sampling: How to ask.
+            hear: Told the text of a single answer while it is made, where the model can be heard; see
+                `Trace.aloud`. It changes nothing of the answer.
 
         Raises:
             BudgetSpent: The call does not fit any more.
@@ -69,7 +94,7 @@ class Ask:
                 await self._settled.wait()
             try:
                 with self.purse.reserved(most) as settle:
-                    answer = await self._in_time(messages, sampling)
+                    answer = await self._in_time(messages, sampling, hear)
                     settle(answer.used)
             finally:
                 self._settled.set()
@@ -79,11 +104,15 @@ class Ask:
             raise UpstreamError("The model gave no answer at all. Try again, or ask another model.")
         return answer
 
-    async def _in_time(self, messages: Sequence[Message], sampling: Sampling) -> Completions:
-        deadline = min(self.deadline, self.purse.ends)
+    async def _in_time(
+        self, messages: Sequence[Message], sampling: Sampling, hear: Hear | None
+    ) -> Completions:
+        deadline, model = min(self.deadline, self.purse.ends), self.complete
         try:
             async with asyncio.timeout(None if deadline == math.inf else deadline - self.clock()):
-                return await self.complete(messages, sampling, deadline=deadline)
+                if hear is not None and _has_words_alone(sampling) and isinstance(model, Speaks):
+                    return await model.spoken(messages, sampling, hear, deadline=deadline)
+                return await model(messages, sampling, deadline=deadline)
         except (TimeoutError, DeadlineExceeded):
             if self.purse.ends < self.deadline:
                 raise BudgetSpent("wall_s") from None
@@ -91,9 +120,11 @@ class Ask:
                 "The request's time is over. Allow more time, or ask for less."
             ) from None
 
-    async def one(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Completion, Used]:
-        """Asks for one answer."""
-        answer = await self(messages, replace(sampling, n=1))
+    async def one(
+        self, messages: Sequence[Message], sampling: Sampling, hear: Hear | None = None
+    ) -> tuple[Completion, Used]:
+        """Asks for one answer. Args and errors are those of asking."""
+        answer = await self(messages, replace(sampling, n=1), hear)
         return answer.choices[0], answer.used
 
 
@@ -118,6 +149,10 @@ class Strategy(Protocol):
             verifier: Judges answers, where the caller brought one. It never gives the right answer away.
         """
         ...
+
+
+def _has_words_alone(sampling: Sampling) -> bool:
+    return sampling.n == 1 and not (sampling.tools and sampling.may_call)
 
 
 def spent(error: BudgetSpent) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
+from zoran_ray.reasoning.aloud import before_marker
 from zoran_ray.reasoning.answers import MARKER, final_answer
 from zoran_ray.reasoning.completion import NOTHING_USED, Message
 from zoran_ray.reasoning.parameters import Parameters
@@ -50,14 +51,20 @@ class Thinking(Parameters):
         index: int = 0,
         n: int = 1,
         parent: int = 0,
+        aloud: bool = False,
     ) -> list[Sample]:
         """Asks for `n` chains of thought with one call, the first of which has the seed of sample `index`.
+
+        Args:
+            aloud: Whether this one call is all that is waited for: then its thought is heard as it comes.
 
         Raises:
             BudgetSpent: It does not fit.
             ZoranError: The model did not answer.
         """
-        said = await ask(self.prompt(messages), self.sampling(n=n, index=index))
+        hear = ask.trace.aloud(strategy, "thought", parent) if aloud and n == 1 and self.marker else None
+        heard = None if hear is None else before_marker(hear, self.marker)
+        said = await ask(self.prompt(messages), self.sampling(n=n, index=index), heard)
         # Until the end nobody else runs: steps are noted in the order of the calls' ends.
         samples = []
         used = said.used

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from zoran_ray.reasoning.completion import NOTHING_USED, Completions, Message, Sampling, Used
+from zoran_ray.reasoning.completion import NOTHING_USED, Completions, Hear, Message, Sampling, Used
 
 Kind = Literal["thought", "value", "action", "observation", "verdict", "reflection", "answer", "note"]
 
@@ -36,6 +36,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Some more of a thought whose call still runs. It is heard and not kept: the step says all of it.
+
+    Attributes:
+        id: Number that the step will have.
+        kind: What it will be, as far as one can tell: a thought that never comes to its marker was an
+            answer all along.
+        text: What has come since the last piece.
+    """
+
+    id: int
+    parent: int
+    strategy: str
+    kind: Kind
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One call of the model as it was made, so that a trace can be replayed."""
 
@@ -50,6 +68,7 @@ class Trace:
     Args:
         heard: Called with each step when it happens; it must be quick and may not raise.
         clock: Monotonic seconds.
+        spoken: Called with each piece of a thought while it is thought; None: nobody listens.
 
     Attributes:
         steps: All so far.
@@ -60,8 +79,11 @@ class Trace:
         self,
         heard: Callable[[Step], None] = lambda step: None,
         clock: Callable[[], float] = time.monotonic,
+        spoken: Callable[[Piece], None] | None = None,
     ) -> None:
         self._heard = heard
+        self._spoken = spoken
+        self._speaker: object = None
         self._clock = clock
         self._began = clock()
         self.steps: list[Step] = []
@@ -83,6 +105,24 @@ class Trace:
         self.steps.append(made)
         self._heard(made)
         return made.id
+
+    def aloud(self, strategy: str, kind: Kind, parent: int = 0) -> Hear | None:
+        """What hears the next step of a strategy while it is thought; None where nobody listens.
+
+        For a call that is waited for alone. Of branches that run at the same time nobody could follow the
+        words, and most of them lead nowhere: each is heard as a whole when it has ended. So there is one
+        speaker at a time, the last who asked, and he is silenced by any other step.
+        """
+        if self._spoken is None:
+            return None
+        spoken, number = self._spoken, len(self.steps) + 1
+
+        def hear(text: str) -> None:
+            if text and self._speaker is hear and len(self.steps) + 1 == number:
+                spoken(Piece(number, parent, strategy, kind, text))
+
+        self._speaker = hear
+        return hear
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as plain values."""

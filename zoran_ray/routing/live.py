@@ -1,5 +1,6 @@
 """A Resonator that follows a catalogue by name and learns from the journal, in its order.
 
+Beside it there is one for the roles of agents: the same prompts, and a choice of its own.
 Everything the actor does but the mailbox: pure and synchronous. Knows offers and reports; no files, no Ray.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from zoran_ray.errors import ConfigError, InvalidRequest
@@ -21,6 +22,7 @@ from zoran_ray.routing.journal import LateScore, Logged, Mark
 from zoran_ray.routing.mixer import AGENTS
 from zoran_ray.routing.needs import is_embedder
 from zoran_ray.routing.prices import ArmPrice
+from zoran_ray.routing.roles import ROLE_ARMS, role_of
 from zoran_ray.routing.snapshot import ROLLED_BACK, Snapshot
 from zoran_ray.routing.sources import Sources
 from zoran_ray.settings import RoutingSettings
@@ -64,6 +66,7 @@ class LiveResonator:
         self._epoch = epoch
         self._announce = announce
         self._resonator: Resonator | None = None
+        self._roles: Resonator | None = None
         self._places: dict[str, int] = {}
         self._kept: Mapping[str, Any] | None = None
         self._stability: float | None = None
@@ -90,7 +93,9 @@ class LiveResonator:
             return False
         if self._resonator is None:
             self._resonator = self._new(arms)
-            self._take_over(self._resonator)
+            # What a role costs is what the model costs that it asks: gateways put that in.
+            self._roles = self._new([self._role(name) for name in ROLE_ARMS])
+            self._take_over(self._resonator, self._roles)
         else:
             self._resonator.set_arms(arms)
         self._places = {arm.name: place for place, arm in enumerate(arms)}
@@ -99,6 +104,9 @@ class LiveResonator:
     def _arm(self, offer: ModelSpec | ArmSpec) -> Arm:
         price = ArmPrice(offer.usd_per_million_input / _MILLION, offer.usd_per_million_output / _MILLION)
         return Arm(offer.public_name, price, Prior(remembered=self._settings.remembered))
+
+    def _role(self, name: str) -> Arm:
+        return Arm(name, ArmPrice(), Prior(remembered=self._settings.remembered))
 
     def _new(self, arms: list[Arm]) -> Resonator:
         # It brings a compiler with it: only a process that learns has to.
@@ -125,10 +133,11 @@ class LiveResonator:
         """Learn one decision of the journal. One of an arm that is gone teaches nothing."""
         self.mark = Mark(logged.seq, self.mark.scored)
         answered = logged.answered
-        place = self._places.get(answered.arm)
-        if self._resonator is None or place is None:
+        found = self._pupil(answered.arm)
+        if found is None:
             self.counts["of_other_arms"] += 1
             return
+        resonator, place = found
         # Tokens of an answer that broke off say nothing of those of a whole one.
         whole = not answered.failed or answered.score != 0
         outcome = Outcome(
@@ -141,21 +150,22 @@ class LiveResonator:
             answered.vector(), place, outcome, answered.usd, answered.input_tokens, answered.task,
             answered.failed, answered.key_id, answered.at,
         )  # fmt: skip
-        self._teach(
-            self._resonator, lambda resonator: _learned(resonator, feedback), "answered", answered.at
-        )
+        self._teach(resonator, lambda resonator: _learned(resonator, feedback), "answered", answered.at)
+        if resonator is self._roles and self._resonator is not None:
+            self._resonator.observe_agent(answered.task, role_of(answered.arm) or "")
 
     def score(self, late: LateScore) -> None:
         """Learn one late score of the journal."""
         self.mark = Mark(self.mark.answered, late.seq)
         answered = late.answered
-        place = self._places.get(answered.arm)
-        if self._resonator is None or place is None:
+        found = self._pupil(answered.arm)
+        if found is None:
             self.counts["of_other_arms"] += 1
             return
+        resonator, place = found
         weight = IMPLICIT if late.implicit else 1.0
         self._teach(
-            self._resonator,
+            resonator,
             lambda resonator: resonator.score(
                 answered.vector(), place, late.score, answered.task, answered.key_id,
                 at=late.at, weight=weight,
@@ -163,6 +173,15 @@ class LiveResonator:
             "scored",
             late.at,
         )  # fmt: skip
+
+    def _pupil(self, arm: str) -> tuple[Resonator, int] | None:
+        """Who learns of an arm, and its place there; None where nobody knows it."""
+        if self._resonator is None or self._roles is None:
+            return None
+        if arm in ROLE_ARMS:
+            return self._roles, ROLE_ARMS.index(arm)
+        place = self._places.get(arm)
+        return None if place is None else (self._resonator, place)
 
     def _teach(
         self, resonator: Resonator, lesson: Callable[[Resonator], bool], counted: str, at: float
@@ -187,18 +206,21 @@ class LiveResonator:
 
     def publication(self) -> Snapshot | None:
         """The present picture, None while there is no arm."""
-        if self._resonator is None:
+        if self._resonator is None or self._roles is None:
             return None
         self._stability = self._resonator.stability().value
-        return self._resonator.publication(self._epoch)
+        snapshot, roles = self._resonator.publication(self._epoch), self._roles.publication(self._epoch)
+        # Grows with each change of either.
+        return replace(snapshot, version=snapshot.version + roles.version - 1, roles=roles)
 
     def state(self) -> dict[str, Any]:
         """What has been learned, for people: plain values only."""
         told: dict[str, Any] = {"epoch": self._epoch, "counts": dict(self.counts)}
-        if self._resonator is None:
+        if self._resonator is None or self._roles is None:
             return told | {
                 "version": 0,
                 "arms": {},
+                "roles": {},
                 "mixes": {},
                 "agents": {},
                 "guard": None,
@@ -208,6 +230,7 @@ class LiveResonator:
         return told | {
             "version": snapshot.version,
             "arms": _arms(resonator, snapshot),
+            "roles": _arms(self._roles, self._roles.publication(self._epoch)),
             "mixes": {
                 task: dict(zip(snapshot.arms, mix, strict=True)) for task, mix in snapshot.tasks.items()
             },
@@ -244,7 +267,9 @@ class LiveResonator:
 
     def checkpoint(self) -> tuple[Mark, dict[str, Any]] | None:
         """How far it has learned, and what; None while there is nothing. For `encoded`, in a thread."""
-        return None if self._resonator is None else (self.mark, self._resonator.state())
+        if self._resonator is None or self._roles is None:
+            return None
+        return self.mark, {**self._resonator.state(), "roles": self._roles.state()}
 
     def resume(self, mark: Mark, state: bytes) -> None:
         """Go on from a checkpoint once the arms are known.
@@ -255,12 +280,14 @@ class LiveResonator:
         self._kept = decoded(state)
         self.mark = mark
 
-    def _take_over(self, resonator: Resonator) -> None:
+    def _take_over(self, resonator: Resonator, roles: Resonator) -> None:
         kept, self._kept = self._kept, None
         if kept is None:
             return
         try:
             misfits = resonator.restore(kept)
+            if "roles" in kept:  # of a checkpoint from before there were any, there is nothing to take over
+                misfits += roles.restore(kept["roles"])
         except ConfigError as error:
             log.warning("the router begins anew: %s", error)
             return

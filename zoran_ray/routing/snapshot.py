@@ -100,6 +100,7 @@ class Snapshot:
         usd_weights: Weights for budgets that requests bring; None: not known.
         tasks: For each class of task the mix over the K arms.
         agents: For each class of task the mix over `mixer.AGENTS`.
+        roles: The same for the choice among them, `roles.ROLE_ARMS`; None where that is not known.
     """
 
     version: int
@@ -116,6 +117,7 @@ class Snapshot:
     usd_weights: UsdWeights | None = None
     tasks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     agents: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    roles: "Snapshot | None" = None
 
     @property
     def size(self) -> int:

@@ -7,8 +7,9 @@ cookies, no proxies, no credentials. What comes back is a stranger's text: data,
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +17,8 @@ import httpx
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, PermissionDenied, UpstreamError
 from zoran_ray.tools.addresses import Guard, checked_url
 from zoran_ray.tools.body import ACCEPTED_ENCODING, is_markup, kind_of, read_body, text_of
+from zoran_ray.tools.picture import MOST_BYTES as MOST_PICTURE_BYTES
+from zoran_ray.tools.picture import Picture, kind_of_picture
 from zoran_ray.tools.pinned import got, network
 from zoran_ray.tools.readable import readable
 from zoran_ray.tools.robots import MOST_BYTES, NOTHING_ALLOWED, Robots, read_robots
@@ -29,6 +32,8 @@ MOST_SITES = 256
 ROBOTS_TTL_S = 3600.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _URL_CHARS = "".join(map(chr, range(0x21, 0x7F)))
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +112,38 @@ class Fetcher:
             UpstreamError: The site does not answer, or its answer cannot be read.
             DeadlineExceeded: It took too long.
         """
+        return await self._followed(url, self._read)
+
+    async def picture(self, url: str) -> Picture:
+        """The picture behind a URL.
+
+        Raises:
+            InvalidRequest: It leads to no picture that a model takes, or to one that is too large.
+            ZoranError: As `fetch`.
+        """
+        return await self._followed(url, _picture)
+
+    async def _followed(self, url: str, read: Callable[[httpx.Response, httpx.URL], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._limits.wall_s):
-                return await self._page(checked_url(url), time.monotonic() + self._limits.wall_s)
+                return await self._led(checked_url(url), read, time.monotonic() + self._limits.wall_s)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"The page was not there within {self._limits.wall_s:g} s; it was given up."
             ) from None
 
-    async def _page(self, url: httpx.URL, deadline: float) -> Page:
+    async def _led(
+        self,
+        url: httpx.URL,
+        read: Callable[[httpx.Response, httpx.URL], Awaitable[T]],
+        deadline: float,
+    ) -> T:
         for _ in range(MOST_REDIRECTS + 1):
             await self._check_robots(url, deadline)
             async with got(self._carrier, self._guard, url, self._headers, deadline) as response:
                 target = _redirect(response, url)
                 if target is None:
-                    return await self._read(response, url)
+                    return await read(response, url)
             url = target
         raise UpstreamError(f"The URL leads on more than {MOST_REDIRECTS} times.")
 
@@ -190,6 +212,15 @@ def _redirect(response: httpx.Response, url: httpx.URL) -> httpx.URL | None:
         return checked_url(str(url.join(location)).partition("#")[0])
     except (httpx.InvalidURL, ValueError):
         raise UpstreamError("The site leads on to a URL that cannot be read.") from None
+
+
+async def _picture(response: httpx.Response, url: httpx.URL) -> Picture:
+    if response.status_code != 200:
+        raise _no_page(response.status_code)
+    data, truncated = await read_body(response, MOST_PICTURE_BYTES)
+    if truncated:
+        raise InvalidRequest(f"A picture may have {MOST_PICTURE_BYTES} bytes, not more.", param="url")
+    return Picture(kind_of_picture(data, "url"), data)
 
 
 def _no_page(status: int) -> InvalidRequest | UpstreamError:

@@ -26,13 +26,13 @@ class Installed:
         name: As it is allowed and called.
         permission: What it says that it reaches; empty where it says nothing, and it cannot be used then.
         origin: The package it is from, with its version.
-        make: Makes it; runs the package's code.
+        make: Makes it; runs the package's code. None for one that only a running server can make.
     """
 
     name: str
     permission: str
     origin: str
-    make: Callable[[], Tool]
+    make: Callable[[], Tool] | None
 
 
 def installed(settings: ToolSettings, found: Sequence[EntryPoint] | None = None) -> list[Installed]:
@@ -54,9 +54,9 @@ def allowed_tools(settings: ToolSettings, found: Iterable[Installed]) -> list[To
         ConfigError: One cannot be made, or is another than it said.
     """
     return [
-        _made(each)
+        _made(each, each.make)
         for each in found
-        if each.name in settings.allowed and each.permission in settings.permissions
+        if each.make and each.name in settings.allowed and each.permission in settings.permissions
     ]
 
 
@@ -71,6 +71,8 @@ def _ours(settings: ToolSettings) -> list[Installed]:
     return [
         Installed("calculator", "local", OURS, Calculator),
         Installed("fetch", "network", OURS, fetch),
+        Installed("memory", "memory", OURS, None),
+        Installed("code", "code", OURS, None),
     ]
 
 
@@ -86,9 +88,9 @@ def _loaded(point: EntryPoint) -> Tool:
     return made
 
 
-def _made(each: Installed) -> Tool:
+def _made(each: Installed, make: Callable[[], Tool]) -> Tool:
     try:
-        tool = each.make()
+        tool = make()
         name, permission = tool.name, tool.permission
     except ConfigError:
         raise

@@ -27,8 +27,8 @@ from mcp_types import (
 from mcp_types import Tool as Told
 
 from zoran_ray.errors import ConfigError, DeadlineExceeded, Unavailable, UpstreamError, ZoranError
+from zoran_ray.tools.arguments import Arguments
 from zoran_ray.tools.mcp_connection import Connection, Transport
-from zoran_ray.tools.schema import Arguments
 from zoran_ray.tools.tool import Observation, Permission
 
 MOST_TOOLS = 64

@@ -1,7 +1,8 @@
-"""The toolbox that the settings allow: ours, those of packages, and those of MCP servers."""
+"""The tools that the settings allow: ours, those of packages, and those of MCP servers."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,96 @@ from zoran_ray.tools.tool import Tool
 from zoran_ray.tools.toolbox import Audit, Toolbox
 
 if TYPE_CHECKING:
+    from zoran_ray.tools.mcp_client import McpServer
     from zoran_ray.tools.mcp_connection import Transport
+
+
+class AllowedTools:
+    """All tools of one process. Close it: what it started ends with it.
+
+    An MCP server is started when a tool of it is first wanted. One that does not start is tried again when
+    it is wanted again, as often as `mcp_client.Restarts` allows; the other tools go on meanwhile.
+
+    Args:
+        settings: What is allowed.
+        environ: Where the variables are that MCP servers get.
+        more: Tools that only this process can make; allowed like any other.
+        audit: Told of each call.
+
+    Raises:
+        ConfigError: A tool that is allowed cannot be made, or is not what it said.
+    """
+
+    def __init__(
+        self,
+        settings: ToolSettings,
+        environ: Mapping[str, str],
+        *,
+        more: Iterable[Tool] = (),
+        audit: Audit = lambda call: None,
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._audit = audit
+        self._tools: list[Tool] = [*allowed_tools(settings, installed(settings)), *more]
+        self._waiting = {name: each for name, each in settings.mcp.items() if self._may_run(name)}
+        self._servers: dict[str, McpServer] = {}
+        self._opening = asyncio.Lock()
+        self._box = self._made(self._tools)
+
+    async def toolbox(self, names: Collection[str] | None = None) -> Toolbox:
+        """The tools, or those of these names.
+
+        Raises:
+            InvalidRequest: A name is no tool's that is allowed.
+            ConfigError: An MCP server's settings are wrong.
+            ZoranError: An MCP server that one of them is of does not start.
+        """
+        for server in list(self._waiting):
+            if names is None or any(_is_of(server, name) for name in names):
+                async with self._opening:
+                    await self._open(server)
+        return self._box if names is None else self._box.only(names)
+
+    async def close(self) -> None:
+        """Ends what was started."""
+        servers, self._servers = self._servers, {}
+        for server in servers.values():
+            await server.close()
+
+    async def _open(self, name: str) -> None:
+        if name not in self._waiting:
+            return  # who came before opened it
+        from zoran_ray.tools.mcp_client import McpServer  # the SDK takes a second to import
+
+        if name not in self._servers:
+            self._servers[name] = McpServer(name, transport(self._waiting[name], self._environ))
+        tools = [*self._tools, *await self._servers[name].tools()]
+        self._box = self._made(tools)
+        self._tools = tools
+        del self._waiting[name]
+
+    def _made(self, tools: Iterable[Tool]) -> Toolbox:
+        tools = [tool for tool in tools if tool.name in self._settings.allowed]
+        names = {tool.name for tool in tools}
+        return Toolbox(tools, names, self._settings.permissions, audit=self._audit)
+
+    def _may_run(self, server: str) -> bool:
+        """Whether a tool of a server is allowed: only then it is started."""
+        return "code" in self._settings.permissions and any(
+            _is_of(server, tool) for tool in self._settings.allowed
+        )
+
+
+def _is_of(server: str, tool: str) -> bool:
+    return tool.startswith(f"{server}_")
 
 
 @asynccontextmanager
 async def offered(
     settings: ToolSettings, environ: Mapping[str, str], audit: Audit = lambda call: None
 ) -> AsyncIterator[Toolbox]:
-    """The toolbox; what it started ends with it.
-
-    Only MCP servers of which a tool is allowed are started, and only where `code` is permitted.
+    """The toolbox with all tools, for a program that has nothing else to do.
 
     Args:
         settings: What is allowed.
@@ -29,23 +110,14 @@ async def offered(
         audit: Told of each call.
 
     Raises:
-        ConfigError: A tool that is allowed is not there, or not what it said.
+        ConfigError: A tool that is allowed cannot be made, or is not what it said.
         ZoranError: An MCP server does not start.
     """
-    tools: list[Tool] = allowed_tools(settings, installed(settings))
-    async with AsyncExitStack() as stack:
-        for name, each in settings.mcp.items():
-            if "code" in settings.permissions and any(
-                tool.startswith(f"{name}_") for tool in settings.allowed
-            ):
-                from zoran_ray.tools.mcp_client import McpServer  # the SDK takes a second to import
-
-                server = McpServer(name, transport(each, environ))
-                stack.push_async_callback(server.close)
-                tools += [tool for tool in await server.tools() if tool.name in settings.allowed]
-        there = {tool.name for tool in tools}
-        usable = [name for name in settings.allowed if name in there]
-        yield Toolbox(tools, usable, settings.permissions, audit=audit)
+    tools = AllowedTools(settings, environ, audit=audit)
+    try:
+        yield await tools.toolbox()
+    finally:
+        await tools.close()
 
 
 def transport(settings: McpServerSettings, environ: Mapping[str, str]) -> "Transport":

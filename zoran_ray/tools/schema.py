@@ -1,39 +1,93 @@
-"""Checks a tool's arguments against its JSON schema. Neither a schema nor arguments can make it slow.
+"""The one checker of JSON schemas that strangers bring: in bounded work, without leaving the process.
 
-Schemas come from strangers too (MCP servers, entry points), arguments from models. So a check may do only
-so much, and references stay within the schema. What no count can bound is left to the tool: `pattern`,
-`uniqueItems`, `unevaluated…` and `$dynamicRef` are not checked; `patternProperties` is refused.
+Left alone, a schema could fetch addresses (`$ref`), run patterns for years, and double its work with each
+`allOf`. So references stay inside the schema, patterns are linear, and each keyword that is tried is
+counted. What cannot be counted is refused, or left out where whoever uses the value checks it again.
+
+Source: JSON Schema, draft 2020-12.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.validators import extend
 from referencing import Registry
 
-from zoran_ray.errors import ConfigError
+from zoran_ray.errors import InvalidRequest
+from zoran_ray.tools.pattern import Pattern
 
-MOST_SCHEMA_BYTES = 65_536
-MOST_ARGUMENT_BYTES = 65_536
-MOST_WORK = 20_000
-"""Of one check: keywords looked at, and what they and the values they look at hold."""
-MOST_DEPTH = 64
-"""Of keywords within keywords: a reference to itself ends here, long before Python's own limit."""
+MOST_BYTES = 65_536
+"""Longest schema, and longest value, as text."""
+MOST_WORK = 60_000
+"""Work for one value: keywords tried and items they look at, a pattern's characters four times."""
+MOST_DEPTH = 128
+"""Of keywords within keywords: a reference to itself ends here, before Python's own limit."""
 MOST_FAULTS = 1_000
 """Of one check: each is written with the value at fault."""
-_MOST_WORDS = 300
+_LOOKED_AT = 16
+"""Faults from which the one that says most is chosen."""
 
-_Check = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+UNCOUNTED = frozenset({"pattern", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef"})
+"""Keywords that may be left out; `pattern` is checked where it is not."""
+_REFUSED = (UNCOUNTED - {"pattern"}) | {"patternProperties"}
+_BY_NAME = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
+_PLAIN = frozenset({"enum", "const", "default", "examples", "required", "dependentRequired"})
+
+Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 
-class _TooMuch(Exception):
-    """A check does more than it may."""
+class CannotCheck(ValueError):
+    """A schema asks for too much work, or refers to what is not in it."""
+
+
+class Schema:
+    """A schema, read so that nothing in it can do harm.
+
+    Args:
+        document: The schema, draft 2020-12.
+        left_out: Keywords of `UNCOUNTED` that are not checked.
+
+    Raises:
+        InvalidRequest: It is no schema, too large, or uses what cannot be checked in bounded work.
+    """
+
+    def __init__(self, document: Mapping[str, Any], left_out: Collection[str] = ()) -> None:
+        try:
+            text = json.dumps(document)
+            if len(text) > MOST_BYTES:
+                raise _invalid(f"It is larger than {MOST_BYTES} characters.")
+            self.document = _read(json.loads(text), left_out)
+            Draft202012Validator.check_schema(self.document)
+        except SchemaError as error:
+            place = "/".join(map(str, error.absolute_path))
+            raise _invalid(f"It is no JSON Schema: look at '{place[:300]}'.") from None
+        except (TypeError, ValueError, RecursionError):
+            raise _invalid("It is no plain JSON, or nested too deeply.") from None
+        # An empty registry fetches nothing.
+        self._validator = _Validator(self.document, registry=Registry())
+
+    def fault(self, value: Any) -> ValidationError | None:
+        """What is most wrong with a value; None where nothing is. Its message may quote value and schema.
+
+        Raises:
+            CannotCheck: The schema asks for too much.
+        """
+        _room.set(_Room())
+        try:
+            found: ValidationError | None = best_match(
+                islice(self._validator.iter_errors(value), _LOOKED_AT)
+            )
+        except Exception:
+            # References that lead nowhere or in circles, numbers beyond all bounds, too much of everything.
+            raise CannotCheck("too much work, or a reference that leads nowhere") from None
+        return found
 
 
 @dataclass(slots=True)
@@ -42,94 +96,109 @@ class _Room:
     depth: int = MOST_DEPTH
     faults: int = MOST_FAULTS
 
+    def spend(self, work: int) -> None:
+        self.work -= work
+        if min(self.work, self.depth, self.faults) < 0:
+            raise CannotCheck
+
 
 _room: ContextVar[_Room] = ContextVar("room")
 
 
-def _size(value: object) -> int:
+def _counting(keyword: Keyword) -> Keyword:
+    def counted(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        room = _room.get()
+        room.depth -= 1
+        try:
+            room.spend(1 + _size(value) + _size(instance))
+            for fault in keyword(validator, value, instance, schema) or ():
+                room.faults -= 1
+                yield fault
+        finally:  # whoever has heard enough leaves in the middle
+            room.depth += 1
+
+    return counted
+
+
+def _matches(validator: Any, value: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, str):
+        _room.get().spend(4 * len(instance))
+        if not _pattern(value).found_in(instance):
+            yield ValidationError("does not match the pattern")
+
+
+def _unique(validator: Any, value: bool, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if value and isinstance(instance, list):
+        # As text, in one pass: the library compares each item with each. 1 and 1.0 are equal in JSON.
+        items = [json.dumps(_level(item), sort_keys=True) for item in instance]
+        _room.get().spend(sum(map(len, items)) // 8)
+        if len(set(items)) < len(items):
+            yield ValidationError("has equal items")
+
+
+def _comparing(keyword: Keyword) -> Keyword:
+    def compared(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        _room.get().spend(len(json.dumps(value)) // 8)
+        return keyword(validator, value, instance, schema)
+
+    return compared
+
+
+def _bounded() -> Any:
+    library = Draft202012Validator.VALIDATORS
+    same = {name: _comparing(library[name]) for name in ("const", "enum")}
+    keywords = {**library, **same, "pattern": _matches, "uniqueItems": _unique}
+    counted = {name: _counting(keyword) for name, keyword in keywords.items()}
+    return extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call]
+
+
+_Validator = _bounded()
+
+
+def _read(schema: Any, left_out: Collection[str]) -> Any:
+    """A copy without what is left out. Raises: InvalidRequest: It has what cannot be checked here."""
+    if isinstance(schema, list):
+        return [_read(item, left_out) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    read = {}
+    for key, value in schema.items():
+        # A `$schema` within would bring back the library's own, unbounded keywords.
+        if key == "$schema" or key in left_out:
+            continue
+        _check(key, value)
+        if key in _BY_NAME and isinstance(value, dict):
+            read[key] = {name: _read(inner, left_out) for name, inner in value.items()}
+        else:
+            read[key] = value if key in _PLAIN else _read(value, left_out)
+    return read
+
+
+def _check(key: str, value: Any) -> None:
+    if key in _REFUSED:
+        raise _invalid(f"'{key}' is not supported here.")
+    if key == "$ref" and not str(value).startswith("#"):
+        raise _invalid("A '$ref' must begin with '#': nothing is fetched from elsewhere.")
+    if key == "pattern" and isinstance(value, str):
+        _pattern(value)
+
+
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> Pattern:
+    return Pattern(text)
+
+
+def _size(value: Any) -> int:
     return len(value) if isinstance(value, list | dict) else 0
 
 
-def _bounded(check: _Check) -> _Check:
-    def bounded(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        room = _room.get()
-        room.work -= 1 + _size(value) + _size(instance)
-        room.depth -= 1
-        for fault in _within(room, check(validator, value, instance, schema)):
-            room.faults -= 1
-            yield fault
-        room.depth += 1
-
-    return bounded
+def _level(item: Any) -> Any:
+    if isinstance(item, float) and item.is_integer():
+        return int(item)
+    if isinstance(item, dict):
+        return {key: _level(value) for key, value in item.items()}
+    return [_level(value) for value in item] if isinstance(item, list) else item
 
 
-def _within(room: _Room, faults: Iterator[ValidationError] | None) -> Iterator[ValidationError]:
-    if min(room.work, room.depth, room.faults) < 0:
-        raise _TooMuch
-    yield from faults or ()
-
-
-def _unchecked(validator: Any, value: Any, instance: Any, schema: Any) -> None:
-    return None
-
-
-_LEFT_TO_THE_TOOL = ("pattern", "uniqueItems", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef")
-_Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    {word: _bounded(check) for word, check in Draft202012Validator.VALIDATORS.items()}
-    | dict.fromkeys(_LEFT_TO_THE_TOOL, _unchecked),
-)
-
-
-class Arguments:
-    """The arguments that one tool takes.
-
-    Args:
-        schema: A JSON schema (2020-12) of an object.
-        owner: Whose, for the error.
-
-    Raises:
-        ConfigError: It is no such schema, or too large.
-    """
-
-    def __init__(self, schema: Mapping[str, Any], owner: str) -> None:
-        try:
-            text = json.dumps(schema)
-            if len(text) > MOST_SCHEMA_BYTES or '"patternProperties"' in text:
-                raise ValueError
-            # A `$schema` within would bring back the checks that are left out here.
-            read = json.loads(
-                text, object_hook=lambda part: {k: v for k, v in part.items() if k != "$schema"}
-            )
-            Draft202012Validator.check_schema(read)
-        except Exception as error:
-            raise ConfigError(
-                f"The schema of the arguments of {owner!r} is not JSON Schema 2020-12 without"
-                f" patternProperties, of at most {MOST_SCHEMA_BYTES} bytes. Mend it, or leave the tool out."
-            ) from error
-        if not isinstance(read, dict) or read.get("type") != "object":
-            raise ConfigError(f'The schema of the arguments of {owner!r} must be of "type": "object".')
-        # An empty registry fetches nothing.
-        self._validator = _Validator(read, registry=Registry())
-
-    def fault(self, arguments: object) -> str | None:
-        """What is wrong with arguments, in words for a model; None where nothing is."""
-        try:
-            text = json.dumps(arguments, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            return "They are no JSON."
-        if len(text) > MOST_ARGUMENT_BYTES:
-            return f"They are longer than {MOST_ARGUMENT_BYTES} bytes."
-        _room.set(_Room())
-        try:
-            fault = best_match(islice(self._validator.iter_errors(json.loads(text)), 16))
-        except Exception:
-            # References that lead nowhere or in circles, or too much of everything.
-            return "They cannot be checked: too much is wrong with them, or with the tool's schema."
-        return None if fault is None else _said(fault)
-
-
-def _said(fault: ValidationError) -> str:
-    place = ".".join(str(part) for part in fault.absolute_path)
-    words = f"{place}: {fault.message}" if place else fault.message
-    return words if len(words) <= _MOST_WORDS else words[:_MOST_WORDS] + " …"
+def _invalid(what: str) -> InvalidRequest:
+    return InvalidRequest(f"The schema cannot be used. {what}", param="schema")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoran_ray.errors import ConfigError, InvalidRequest, ZoranError
-from zoran_ray.tools.schema import Arguments
+from zoran_ray.tools.arguments import Arguments
 from zoran_ray.tools.tool import PERMISSIONS, Observation, Permission, Tool
 
 MOST_RESULT_BYTES = 16_384
@@ -99,6 +99,11 @@ class Toolbox:
             Offer(name, tool.description, tool.parameters) for name, tool in sorted(self._tools.items())
         )
 
+    @property
+    def reaches(self) -> frozenset[Permission]:
+        """What its tools reach, together."""
+        return frozenset(tool.permission for tool in self._tools.values())
+
     def only(self, names: Collection[str]) -> "Toolbox":
         """The same with fewer tools, for one request.
 
@@ -108,10 +113,25 @@ class Toolbox:
         for name in names:
             if name not in self._tools:
                 there = ", ".join(sorted(self._tools)) or "none"
-                raise InvalidRequest(f"The tool {name[:64]!r} may not be used here. Those: {there}.")
+                raise InvalidRequest(
+                    f"The tool {name[:64]!r} may not be used here. Those: {there}.", param="allowed"
+                )
         fewer = copy(self)
         fewer._tools = {name: tool for name, tool in self._tools.items() if name in names}
         return fewer
+
+    def bound(self, tools: Iterable[Tool], audit: Audit) -> "Toolbox":
+        """The same for one request.
+
+        Args:
+            tools: Stand for those of the same name, for they know whose request it is. They take the same
+                arguments and reach the same.
+            audit: Told of its calls.
+        """
+        ours = copy(self)
+        ours._tools = self._tools | {tool.name: tool for tool in tools if tool.name in self._tools}
+        ours._audit = audit
+        return ours
 
     async def call(self, name: str, arguments: Mapping[str, Any], *, deadline: float) -> Observation:
         """Uses a tool. Whatever goes wrong is told in the observation; a cancellation stops the tool.

@@ -33,13 +33,14 @@ class Media:
 NONE = Media()
 
 
-def inspect_media(content: Any, path: str, hosts: Collection[str] = ()) -> Media:
+def inspect_media(content: Any, path: str, hosts: Collection[str] | None = ()) -> Media:
     """Look through messages or input items, however deep, without recursion.
 
     Args:
         content: The value of the request's `messages` or `input`.
         path: Its name, for the error.
-        hosts: Host names that `http` and `https` references may point to, in lower case.
+        hosts: Host names that `http` and `https` references may point to, in lower case; None for any,
+            where nothing is given to an engine as it is.
 
     Raises:
         InvalidRequest: A part refers to something that may not be fetched.
@@ -70,7 +71,7 @@ def _may_hold_media(part: Any) -> bool:
     return bool(found) and not (len(found) == 1 and type(part.get("content")) is str)
 
 
-def _checked(value: Any, name: str, where: str, hosts: Collection[str]) -> int:
+def _checked(value: Any, name: str, where: str, hosts: Collection[str] | None) -> int:
     """Bytes of media in `value`, whose references are fit to be fetched."""
     inline = 0
     for member, each in value.items() if type(value) is dict else ((name, value),):
@@ -82,11 +83,11 @@ def _checked(value: Any, name: str, where: str, hosts: Collection[str]) -> int:
     return inline
 
 
-def _check_reference(url: str, where: str, hosts: Collection[str]) -> None:
+def _check_reference(url: str, where: str, hosts: Collection[str] | None) -> None:
     if url[:5].lower() == "data:":
         return
     address = _HTTP.fullmatch(url)
-    if address is not None and address[1].lower() in hosts:
+    if address is not None and (hosts is None or address[1].lower() in hosts):
         return
     raise InvalidRequest(
         "Media must be sent inside the request as a `data:` URL; this server fetches no other.", param=where

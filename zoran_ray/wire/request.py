@@ -61,11 +61,19 @@ class Limits:
         max_depth: Arrays and objects inside one another.
         max_choices: Largest `n` and `best_of`.
         media_hosts: Hosts, in lower case, from which the engine may fetch media.
+        fetched_for: The model for which pictures behind URLs are fetched under guard, before an engine is
+            asked; for `m` also `m:…`. Empty: there is none.
     """
 
     max_depth: int = 64
     max_choices: int = 16
     media_hosts: frozenset[str] = frozenset()
+    fetched_for: str = ""
+
+    def hosts(self, model: str) -> Collection[str] | None:
+        """Hosts that a request to a model may refer to; None for any."""
+        guarded = self.fetched_for and model.partition(":")[0] == self.fetched_for
+        return None if guarded else self.media_hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ def parse(raw: bytes, endpoint: Endpoint, limits: Limits) -> RequestBody:
     model = _model(document)
     _check_members(document)
     n = _choices(document, limits.max_choices)
-    media = _check_content(document, endpoint, limits.media_hosts)
+    media = _check_content(document, endpoint, limits.hosts(model))
     max_tokens = _first(document, _OUTPUT_LIMITS.get(endpoint, ()))
     options = document.get("stream_options") or {}
     prompt_tokens = max(1, (len(raw) - media.inline_bytes) // BYTES_PER_TOKEN + media.count * MEDIA_TOKENS)
@@ -198,7 +206,7 @@ def _choices(document: dict[str, Any], most: int) -> int:
     return document.get("n") or 1
 
 
-def _check_content(document: dict[str, Any], endpoint: Endpoint, hosts: Collection[str]) -> Media:
+def _check_content(document: dict[str, Any], endpoint: Endpoint, hosts: Collection[str] | None) -> Media:
     if endpoint is Endpoint.RESPONSES:
         return inspect_media(document.get("input"), "input", hosts)
     messages = document.get("messages")

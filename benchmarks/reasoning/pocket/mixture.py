@@ -4,11 +4,13 @@ import random
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.reasoning.pocket.drills import Taught, drill
 from benchmarks.reasoning.pocket.words import encode, encode_prompt
 from benchmarks.reasoning.tasks import TASKS
 from benchmarks.reasoning.tasks.task import Lesson, drawn
@@ -16,18 +18,18 @@ from zoran_ray.pocket.tokens import END, PAD
 
 Share = tuple[str, int]
 """A task and a level."""
-Taught = tuple[list[int], list[int]]
-"""Ids of a prompt and of what was to be said."""
-
 SHARES: Mapping[Share, float] = {
-    ("countdown", 1): 0.16, ("countdown", 2): 0.14, ("countdown", 3): 0.06,
-    ("chain", 1): 0.08, ("chain", 2): 0.08, ("chain", 3): 0.08, ("chain", 4): 0.06,
-    ("calculator", 1): 0.03, ("calculator", 2): 0.03, ("calculator", 3): 0.02,
-    ("implications", 1): 0.06, ("implications", 2): 0.06, ("implications", 3): 0.04,
-    ("retries", 1): 0.07, ("retries", 2): 0.03,
+    ("countdown", 1): 0.20, ("countdown", 2): 0.10, ("countdown", 3): 0.03,
+    ("chain", 1): 0.10, ("chain", 2): 0.07, ("chain", 3): 0.06, ("chain", 4): 0.04,
+    ("calculator", 1): 0.04, ("calculator", 2): 0.04, ("calculator", 3): 0.02,
+    ("implications", 1): 0.10, ("implications", 2): 0.06, ("implications", 3): 0.03,
+    ("retries", 1): 0.05, ("retries", 2): 0.01, ("retries", 3): 0.05,
 }  # fmt: skip
 """Parts of the instances that are drawn (together 1). An instance gives one to eight lessons."""
 
+DRILLS_FIRST, DRILLS_LATER = 0.6, 0.3
+"""Parts of what is taught that are drills, in the first pools and later."""
+FIRST_POOLS = 30
 _POOL = 16
 """Batches that are packed together: lessons of like length meet, and little is padding."""
 
@@ -60,57 +62,56 @@ def pool(seed: int, index: int, batch_tokens: int, shares: Mapping[Share, float]
         batch_tokens: Most tokens of a batch, padding counted.
     """
     rng = random.Random(f"pool {seed} {index}")
-    taught: list[Taught] = []
+    drills = DRILLS_FIRST if index < FIRST_POOLS else DRILLS_LATER
+    stream, taught = lessons(rng, shares), list[Taught]()
     room = _POOL * batch_tokens
-    for lesson in lessons(rng, shares):
-        prompt, answer = encode_prompt(lesson.messages), [*encode(lesson.said), END]
-        taught.append((prompt, answer))
-        room -= len(prompt) + len(answer)
-        if room < 0:
-            break
-    taught.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
+    while room > 0:
+        made = drill(rng) if rng.random() < drills else _taught(next(stream))
+        taught.append(made)
+        room -= len(made[0])
+    taught.sort(key=lambda each: len(each[0]))
     batches = [_rows(part) for part in _cut(taught, batch_tokens)]
     rng.shuffle(batches)
     return batches
 
 
 def pools(
-    seed: int, batch_tokens: int, workers: int = 0, shares: Mapping[Share, float] = SHARES
-) -> Iterator[Rows]:
-    """Batches without end. The number of processes that make them changes nothing but the time."""
+    seed: int, batch_tokens: int, workers: int, first: int, shares: Mapping[Share, float] = SHARES
+) -> Iterator[list[Rows]]:
+    """Pools without end, from the `first`. The number of processes that make them changes but the time."""
     if not workers:
-        index = 0
-        while True:
-            yield from pool(seed, index, batch_tokens, shares)
-            index += 1
+        for index in count(first):
+            yield pool(seed, index, batch_tokens, shares)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
-        index, waiting = 0, list[Future[list[Rows]]]()
-        while True:
-            while len(waiting) < 2 * workers:
-                waiting.append(executor.submit(pool, seed, index, batch_tokens, shares))
-                index += 1
-            yield from waiting.pop(0).result()
+        waiting = list[Future[list[Rows]]]()
+        for index in count(first):
+            waiting.append(executor.submit(pool, seed, index, batch_tokens, shares))
+            if len(waiting) == 2 * workers:
+                yield waiting.pop(0).result()
+
+
+def _taught(lesson: Lesson) -> Taught:
+    prompt, answer = encode_prompt(lesson.messages), [*encode(lesson.said), END]
+    return prompt + answer, [False] * len(prompt) + [True] * len(answer)
 
 
 def _cut(taught: list[Taught], most: int) -> Iterator[list[Taught]]:
     """Parts of a list sorted by length, none of more than so many tokens after padding."""
     part: list[Taught] = []
-    for prompt, answer in taught:
-        if part and (len(part) + 1) * (len(prompt) + len(answer)) > most:
+    for each in taught:
+        if part and (len(part) + 1) * len(each[0]) > most:
             yield part
             part = []
-        part.append((prompt, answer))
+        part.append(each)
     yield part
 
 
 def _rows(part: list[Taught]) -> Rows:
-    columns = max(len(prompt) + len(answer) for prompt, answer in part)
+    columns = max(len(ids) for ids, _ in part)
     tokens = np.full((len(part), columns), PAD, dtype=np.int64)
-    where: list[int] = []
-    targets: list[int] = []
-    for row, (prompt, answer) in enumerate(part):
-        tokens[row, : len(prompt) + len(answer)] = prompt + answer
-        first = row * columns + len(prompt) - 1
-        where.extend(range(first, first + len(answer)))
-        targets.extend(answer)
-    return Rows(tokens, np.array(where), np.array(targets))
+    asked = np.zeros((len(part), columns), dtype=np.bool_)
+    for row, (ids, which) in enumerate(part):
+        tokens[row, : len(ids)] = ids
+        asked[row, : len(ids)] = which
+    places = np.flatnonzero(asked)
+    return Rows(tokens, places - 1, tokens.reshape(-1)[places])

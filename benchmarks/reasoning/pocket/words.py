@@ -1,14 +1,16 @@
-"""How the laboratory's models read and write: bytes, and one id for each sentence that strategies repeat.
+"""How the laboratory's models read and write: an id for each number, each statement and each frame.
 
-What a strategy says in every call (how to think, how tools are used, what logic looks like) would be a
-thousand bytes; as a phrase with an id of its own it is one token. The phrases are the strategies' own.
-No torch here.
+To carry a number from a question into an answer is then one step, and a row is a third as long as its bytes
+are. Numbers up to 999 are one token, longer ones are cut after each third digit. What a strategy says in
+every call is one token too; those phrases are the strategies' own. Any other text is bytes. No torch here.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from benchmarks.reasoning.tasks.calculator import toolbox
+from benchmarks.reasoning.tasks.calculator import ASKED, toolbox
+from benchmarks.reasoning.tasks.implications import STATEMENTS, SYMBOLS
 from zoran_ray.pocket.tokens import ASSISTANT, END, MARKERS, USER, VOCABULARY_SIZE
 from zoran_ray.reasoning import reflexion
 from zoran_ray.reasoning.answers import MARKER
@@ -24,27 +26,50 @@ _BLANK = re.compile(r"\{\w+\}")
 
 def _parts(template: str) -> list[str]:
     """What stands between the blanks of a template."""
-    return [part for part in _BLANK.split(template) if re.search(r"\w\s\w", part)]
+    return [part for part in _BLANK.split(template) if len(part) > 1]
 
 
-PHRASES: tuple[str, ...] = (
+_SAID_BY_STRATEGIES = (
     "\n\n" + INSTRUCTION.replace("{marker}", MARKER),
     "\n\n" + EXTRACT,
     "\n\n" + introduction(toolbox().offers),
     "\n\n" + LAST_WORD,
-    *_parts(DERIVED),
-    *_parts(reflexion._REFLECT),
-    *_parts(reflexion._REMEMBER),
-    '\nAction: calculator\nAction Input: {"expression": "',
-    "\nFinal Answer: ",
-    '{"propositions": {"A": "',
-    '"}, "rules": [{"if": ["',
-    '"], "then": ["',
-    '"]}, {"if": ["',
-    '"]}], "facts": ["',
-    "\n- It is not the case that ",
-)
-"""In the order of their ids. The last ones are what models write: the frames of actions and of JSON."""
+    *("\n\n" + part for part in _parts(DERIVED)),
+    *_parts("\n\n" + reflexion._REFLECT),
+    ")" + _parts(reflexion._REFLECT)[-1],
+    *_parts("\n\n" + reflexion._REMEMBER),
+    " The judge says: The expression makes ",
+    " The judge says: Every number must be used exactly once, and no other.",
+    "Observation:\n<tool-", ">\n", "\n</tool-",
+    "- If ", "\n- If ", "- It is not the case that ", "\n- It is not the case that ",
+    "it is not the case that ", "- ", "\n- ",
+)  # fmt: skip
+_GAMES = (
+    "Numbers: ", ". Target: ", ". The target is secret.", "\nTarget: ", "\nMoves:", "\nJudge:",
+    " + ", " - ", " * ", " / ", " = ", " (left: ", ")\n", ", ", " sure", "sure", " impossible",
+    "impossible", " likely", "likely", f"{MARKER} ", f"\n{MARKER} ", f")\n{MARKER} ",
+    "Start with ", ". Add ", ". Subtract ", ". Multiply by ", ". What is the result?",
+    "The first move was ", ". It makes ", ", not ", ". Begin otherwise.",
+    "Thought: I compute it.", '\nAction: calculator\nAction Input: {"expression": "', '"}',
+    "Thought: I know it.", "\nFinal Answer: ",
+)  # fmt: skip
+_LOGIC = (
+    "If ", ", then ", ". If ", "not ", ", then not ", ". If not ", "If not ", ". ", ". not ",
+    ". Is it so that ", "so ", "\nso ", "so not ", "\nso not ", "yes", "no",
+    '{"propositions": {"A": "', *(f'", "{letter}": "' for letter in SYMBOLS[1:]),
+    '"}, "rules": [{"if": ["', '"], "then": ["', '"]}, {"if": ["', '"]}], "facts": ["', '", "', '"]}',
+)  # fmt: skip
+
+PHRASES: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        (
+            *map(str, range(10, 1000)),  # a single digit is its byte
+            *STATEMENTS, *map(str.capitalize, STATEMENTS),
+            *_SAID_BY_STRATEGIES, *_GAMES, *(part for each in ASKED for part in _parts(each)), *_LOGIC,
+        )
+    )
+)  # fmt: skip
+"""In the order of their ids, which follow those of bytes and markers. None is of one character."""
 
 VOCABULARY = -(-(VOCABULARY_SIZE + len(PHRASES)) // 8) * 8
 """Number of ids, a multiple of 8; what is left over is never used."""
@@ -67,9 +92,39 @@ TEMPLATE = """\
 {%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}
 """
 
-# Longest first: of phrases that begin at one place the tokenizer takes the longest.
-_PHRASE = re.compile("|".join(re.escape(text) for text in sorted(PHRASES, key=len, reverse=True)))
+_NUMBER = re.compile(r"[1-9][0-9]{1,2}")
+
+
+def _finder(phrases: Iterable[str]) -> re.Pattern[str]:
+    """Finds what the tokenizer finds: the phrase that begins first, of several there the longest.
+
+    Grouped by their first letters: a place where none begins is passed quickly.
+    """
+    groups = groupby(sorted(phrases), key=lambda text: text[0])
+    parts = [
+        re.escape(first)
+        + "(?:"
+        + "|".join(re.escape(text[1:]) for text in sorted(texts, key=len, reverse=True))
+        + ")"
+        for first, texts in groups
+    ]
+    return re.compile("|".join([_NUMBER.pattern, *parts]))
+
+
+_PHRASE = _finder(text for text in PHRASES if not _NUMBER.fullmatch(text))
 _ID = {text: VOCABULARY_SIZE + place for place, text in enumerate(PHRASES)}
+
+
+STATEMENT_IDS = tuple(_ID[text] for text in STATEMENTS)
+
+
+NUMBERS = 1000
+"""Numbers from 0 that have an id."""
+
+
+def number_id(number: int) -> int:
+    """The id of a number below `NUMBERS`."""
+    return _ID[str(number)] if number > 9 else ord(str(number))
 
 
 def encode(text: str) -> list[int]:

@@ -10,7 +10,8 @@ from zoran_ray.reasoning.answers import MARKER, last_number
 from zoran_ray.reasoning.cot import ChainOfThought
 from zoran_ray.reasoning.react import React
 from zoran_ray.reasoning.react_text import Action, Final, Malformed, arguments_of, read_turn, written
-from zoran_ray.tools.calculator import Calculator, evaluate
+from zoran_ray.tools.arithmetic import evaluate
+from zoran_ray.tools.calculator import Calculator
 from zoran_ray.tools.toolbox import Toolbox
 
 _DIGITS = ((3, 2), (4, 3), (6, 5))
@@ -20,6 +21,8 @@ _ASKED = {
     "-": ("What is {a} - {b}?", "A store has {a} nails and sells {b}. How many are left?"),
     "*": ("What is {a} * {b}?", "A ship carries {a} boxes of {b} bolts. How many bolts are that?"),
 }
+ASKED = tuple(text for texts in _ASKED.values() for text in texts)
+"""All questions, with blanks for the numbers."""
 
 
 class CalculatorTask:

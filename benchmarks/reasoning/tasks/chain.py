@@ -8,7 +8,8 @@ from zoran_ray.reasoning.cot import ChainOfThought
 
 STEPS = (2, 3, 5, 8)
 """Steps of each level."""
-LARGEST = 999
+LARGEST = (99, 199, 499, 999)
+"""Largest number on the way, by level."""
 _WORDS = {"+": "Add {n}.", "-": "Subtract {n}.", "*": "Multiply by {n}."}
 
 
@@ -23,7 +24,7 @@ class ChainTask:
         value = start = rng.randint(2, 99)
         steps = []
         for _ in range(STEPS[level - 1]):
-            operator, number = _step(value, rng)
+            operator, number = _step(value, LARGEST[level - 1], rng)
             steps.append((operator, number))
             value = _made(value, operator, number)
         said = " ".join(_WORDS[operator].format(n=number) for operator, number in steps)
@@ -44,12 +45,12 @@ class ChainTask:
         return [Lesson(f"chain.{len(steps)}", asked, said, {"right": right_answer(instance)})]
 
 
-def _step(value: int, rng: random.Random) -> tuple[str, int]:
-    """A step that stays within 1 to `LARGEST`."""
+def _step(value: int, largest: int, rng: random.Random) -> tuple[str, int]:
+    """A step that stays within 1 to the largest."""
     while True:
         operator = rng.choice("+-*")
         number = rng.randint(2, 9) if operator == "*" else rng.randint(1, 99)
-        if 1 <= _made(value, operator, number) <= LARGEST:
+        if 1 <= _made(value, operator, number) <= largest:
             return operator, number
 
 

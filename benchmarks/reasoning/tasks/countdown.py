@@ -19,6 +19,7 @@ from benchmarks.reasoning.tasks.game24 import (
     played,
     solution,
     solvable,
+    taught_moves,
     told,
     values_of,
 )
@@ -30,6 +31,8 @@ from zoran_ray.reasoning.tree import VALUES, value_of
 
 GOOD_SHARE = 0.8
 """Share of taught moves that keep the target within reach, where any does; the others are any moves."""
+LISTED = 3
+"""Most moves that are taught for one state: drawn one after the other, each said once."""
 _TABLE = 2
 """States of so many numbers and fewer are all taught."""
 
@@ -86,9 +89,12 @@ def judgement(values: Values, target: int) -> str:
     """
     if len(values) > _TABLE:
         return "likely" if solvable(values, target) else "impossible"
-    tried: dict[str, None] = {}  # in order, each once
+    whole = all(value.denominator == 1 for value in values)
+    tried: list[str] = []
     for text, made, _ in moves(values):
-        tried[text] = None
+        if whole and made.denominator > 1:
+            continue  # no whole target comes of it
+        tried.append(text)
         if made == target:
             return f"{', '.join(tried)} sure"
     return f"{', '.join(tried)} impossible"
@@ -106,30 +112,33 @@ def _instance(numbers: tuple[int, ...], target: int, level: int) -> Instance:
 
 
 def _drawn_move(puzzle: Countdown, state: Numbers, rng: random.Random, good_share: float) -> str:
-    good = good_moves(state, puzzle.target)
+    good = taught_moves(state, puzzle.target)
     return rng.choice(good if good and rng.random() < good_share else plain_moves(state))
 
 
 def _move_lesson(puzzle: Countdown, state: Numbers, rng: random.Random) -> Lesson:
-    said = puzzle.show(played(puzzle, state, _drawn_move(puzzle, state, rng, GOOD_SHARE)))
+    drawn = dict.fromkeys(_drawn_move(puzzle, state, rng, GOOD_SHARE) for _ in range(LISTED))
+    said = "\n".join(puzzle.show(played(puzzle, state, move)) for move in drawn)
     checks = {"legal": partial(_legal, puzzle, state)}
     if good_moves(state, puzzle.target):
         checks["good"] = partial(_good, puzzle, state)
     return Lesson("countdown.move", puzzle.propose(state), said, checks)
 
 
-def _after(puzzle: Countdown, state: Numbers, said: str) -> Numbers | None:
-    steps = puzzle.steps(said)
-    return puzzle.legal(state, steps[0]) if steps else None
+def _after(puzzle: Countdown, state: Numbers, said: str) -> list[Numbers | None]:
+    return [puzzle.legal(state, step) for step in puzzle.steps(said)]
 
 
 def _legal(puzzle: Countdown, state: Numbers, said: str) -> bool:
-    return _after(puzzle, state, said) is not None
+    """Whether every move that is listed is one."""
+    after = _after(puzzle, state, said)
+    return bool(after) and None not in after
 
 
 def _good(puzzle: Countdown, state: Numbers, said: str) -> bool:
-    after = _after(puzzle, state, said)
-    return after is not None and solvable(values_of(after), puzzle.target)
+    """Whether a listed move leaves a way to the target."""
+    after = (each for each in _after(puzzle, state, said) if each is not None)
+    return any(solvable(values_of(each), puzzle.target) for each in after)
 
 
 def _value_lesson(puzzle: Countdown, state: Numbers) -> Lesson:

@@ -1,7 +1,7 @@
 """Exact solving of Countdown puzzles, for teachers only: no strategy and no verifier may know it."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -35,7 +35,7 @@ def _made(a: Fraction, operator: str, b: Fraction) -> Fraction | None:
     return a + b if operator == "+" else a - b if operator == "-" else a * b
 
 
-@lru_cache(maxsize=1 << 18)
+@lru_cache(maxsize=1 << 17)
 def solvable(values: Values, target: int) -> bool:
     """Whether the numbers can make the target.
 
@@ -52,15 +52,33 @@ def values_of(state: Numbers) -> Values:
     return tuple(sorted(value for value, _ in state.left))
 
 
-def good_moves(state: Numbers, target: int) -> list[str]:
-    """Moves after which the target can be made."""
-    return [text for text, _, left in moves(values_of(state)) if solvable(left, target)]
+def good_moves(state: Numbers, target: int) -> Sequence[str]:
+    """Moves after which the target can be made, each once."""
+    return _good(values_of(state), target)[0]
 
 
-def plain_moves(state: Numbers) -> list[str]:
+def plain_moves(state: Numbers) -> Sequence[str]:
     """Moves to whole numbers, as people would try them; any, where there is none."""
-    every = list(moves(values_of(state)))
-    return [text for text, made, _ in every if made.denominator == 1] or [text for text, _, _ in every]
+    return _plain(values_of(state))
+
+
+def taught_moves(state: Numbers, target: int) -> Sequence[str]:
+    """Good moves to whole numbers; any good ones, where there are no such."""
+    good, whole = _good(values_of(state), target)
+    return whole or good
+
+
+@lru_cache(maxsize=1 << 16)
+def _good(values: Values, target: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Good moves, and those of them to whole numbers."""
+    good = {text: made for text, made, left in moves(values) if solvable(left, target)}
+    return tuple(good), tuple(text for text, made in good.items() if made.denominator == 1)
+
+
+@lru_cache(maxsize=1 << 15)
+def _plain(values: Values) -> tuple[str, ...]:
+    every = {text: made for text, made, _ in moves(values)}
+    return tuple(text for text, made in every.items() if made.denominator == 1) or tuple(every)
 
 
 def played(puzzle: Countdown, state: Numbers, move: str) -> Numbers:
@@ -74,7 +92,7 @@ def solution(puzzle: Countdown, rng: random.Random) -> list[Numbers]:
     """The states of one way to the target, the first move's first. The puzzle must have one."""
     state, path = puzzle.start(), []
     while len(state.left) > 1:
-        state = played(puzzle, state, rng.choice(good_moves(state, puzzle.target)))
+        state = played(puzzle, state, rng.choice(taught_moves(state, puzzle.target)))
         path.append(state)
     return path
 

@@ -20,7 +20,9 @@ LENGTHS = (1, 2, 3)
 """Rules of each chain, by level."""
 _NAMES = ("ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal", "ida", "jim", "kay", "leo")
 _VERBS = ("sings", "runs", "naps", "reads", "cooks", "swims", "draws", "waits")
-_SYMBOLS = "ABCDEFGHIJKL"
+SYMBOLS = "ABCDEFGHIJKL"
+STATEMENTS = tuple(f"{name} {verb}" for name in _NAMES for verb in _VERBS)
+"""All that can be so or not."""
 
 
 class Said(NamedTuple):
@@ -122,7 +124,7 @@ def _key(lines: list[str], asked: str) -> str:
 
 def _as_json(rules: Rules, facts: list[Said]) -> str:
     order = dict.fromkeys(each.statement for each in (*(s for rule in rules for s in rule), *facts))
-    symbols = dict(zip(order, _SYMBOLS, strict=False))
+    symbols = dict(zip(order, SYMBOLS, strict=False))
 
     def letter(said: Said) -> str:
         return symbols[said.statement] if said.positive else f"not {symbols[said.statement]}"

@@ -7,7 +7,7 @@ Files are read by GitPython. Knows no policy and no forge.
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,6 +169,10 @@ class Repository:
             checked_commit(base), checked_commit(commit),
         )  # fmt: skip
         return out.decode(errors="replace")
+
+    def diff_as(self, base: str, commit: str, options: Sequence[str]) -> bytes:
+        """What `git diff` prints between two commits, with options of the caller's."""
+        return self._git.run("diff", *options, checked_commit(base), checked_commit(commit))
 
     def remote_commit(self, branch: str) -> str | None:
         """Where a branch of the remote stands; None if there is none. Raises: GitError."""

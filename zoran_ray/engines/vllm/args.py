@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoran_ray.engines.static import is_static
 from zoran_ray.errors import ConfigError, ModelLoadError
 from zoran_ray.models_file import ModelSpec
 from zoran_ray.pocket import MODEL_DIR
@@ -28,6 +29,8 @@ _COMMON_DEFAULTS: Mapping[str, Any] = {
     "disable_uvicorn_access_log": True,
     "disable_fastapi_docs": True,
     "uvicorn_log_level": "warning",
+    # Requests that can wait, those of batches, begin after all others.
+    "scheduling_policy": "priority",
 }
 _PACKAGED_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "embedded": {"dtype": "float32", "max_model_len": 2048},
@@ -36,9 +39,13 @@ _PACKAGED_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def serves_by_priority(spec: ModelSpec) -> bool:
-    """Whether its engine knows `priority`; any other refuses a request that has one."""
+    """Whether its engine knows `priority`; any other refuses a request that has one.
+
+    Of a server that somebody else runs only what was told is known.
+    """
     told = {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
-    return bool({**_COMMON_DEFAULTS, **told}.get("scheduling_policy") == "priority")
+    defaults = {} if is_static(spec) else _COMMON_DEFAULTS
+    return bool({**defaults, **told}.get("scheduling_policy") == "priority")
 
 
 def model_path(spec: ModelSpec) -> str:

@@ -2,7 +2,7 @@
 
 from zoran_ray.reasoning.verifiers.arithmetic import Arithmetic
 from zoran_ray.reasoning.verifiers.asked import verifier_of
-from zoran_ray.reasoning.verifiers.code import CodeRunner, Ran, UnitTests
+from zoran_ray.reasoning.verifiers.code import UnitTests
 from zoran_ray.reasoning.verifiers.exact import Exact, Numeric
 from zoran_ray.reasoning.verifiers.pattern import Regex
 from zoran_ray.reasoning.verifiers.schema import JsonSchema
@@ -10,11 +10,9 @@ from zoran_ray.reasoning.verifiers.user import UserSupplied
 
 __all__ = [
     "Arithmetic",
-    "CodeRunner",
     "Exact",
     "JsonSchema",
     "Numeric",
-    "Ran",
     "Regex",
     "UnitTests",
     "UserSupplied",

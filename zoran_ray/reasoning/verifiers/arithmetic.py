@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from zoran_ray.errors import InvalidRequest
-from zoran_ray.reasoning.arithmetic import evaluate, numbers_in, parsed
 from zoran_ray.reasoning.verifier import Verdict
+from zoran_ray.tools.arithmetic import Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,13 @@ class Arithmetic:
 
     async def __call__(self, answer: str) -> Verdict:
         """Judges an expression. Target and numbers are the question's, so they may be told."""
-        expression = answer.split("=", 1)[0].strip(" \t\r\n`*$")  # without `= 24` at its end
+        text = answer.split("=", 1)[0].strip(" \t\r\n`*$")  # without `= 24` at its end
         try:
-            value, tree = evaluate(expression), parsed(expression)
+            expression = Expression(text, plain=True)
+            value = expression.value()
         except InvalidRequest as error:
             return Verdict(False, error.message)
-        if self.numbers is not None and Counter(numbers_in(tree)) != Counter(self.numbers):
+        if self.numbers is not None and Counter(expression.numbers()) != Counter(self.numbers):
             return Verdict(False, "Every number must be used exactly once, and no other.")
         if value != self.target:
             return Verdict(False, f"The expression makes {value}, not {self.target}.")

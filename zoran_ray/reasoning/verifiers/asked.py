@@ -13,8 +13,9 @@ from zoran_ray.reasoning.answers import Form
 from zoran_ray.reasoning.verifier import Verifier
 from zoran_ray.reasoning.verifiers.arithmetic import Arithmetic
 from zoran_ray.reasoning.verifiers.exact import Exact, Numeric
-from zoran_ray.reasoning.verifiers.pattern import MOST_PATTERN, Regex
+from zoran_ray.reasoning.verifiers.pattern import Regex
 from zoran_ray.reasoning.verifiers.schema import JsonSchema
+from zoran_ray.tools.pattern import MOST_PATTERN
 
 _MOST = 10**15
 

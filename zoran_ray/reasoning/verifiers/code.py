@@ -1,45 +1,14 @@
 """Runs unit tests on code in an answer, in a sandbox. Knows no sandbox: whoever has one brings it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from zoran_ray.reasoning.verifier import Verdict
 from zoran_ray.reasoning.verifiers.schema import unfenced
+from zoran_ray.tools.code_runner import CodeRunner
 
 MOST_CODE = 64 * 1024
 """Longest code in an answer, in characters."""
 _SHOWN = 1_500
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a program ended.
-
-    Attributes:
-        exit_status: 0 for success; None where it was ended.
-        output: What it wrote, cut by the sandbox to a length it may choose.
-    """
-
-    exit_status: int | None
-    output: str = field(default="", repr=False)
-
-
-class CodeRunner(Protocol):
-    """A sandbox: no network, bounded time, memory, processes and output."""
-
-    async def __call__(self, files: Mapping[str, str], command: Sequence[str], *, seconds: float) -> Ran:
-        """Runs one command.
-
-        Args:
-            files: Contents by relative path, in a folder made for this run.
-            command: What is run in that folder.
-            seconds: Longest that it may run. A cancellation ends it at once.
-
-        Raises:
-            ZoranError: It could not be run at all.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +35,11 @@ class UnitTests:
         code = unfenced(answer)
         if not code or len(code) > MOST_CODE:
             return Verdict(False, f"There must be code in the answer, of at most {MOST_CODE} characters.")
-        files = {"solution.py": code, "test_solution.py": self.tests}
-        command = ("python", "-m", "unittest", "-q", "test_solution")
-        ran = await self.runner(files, command, seconds=self.seconds)
-        if ran.exit_status == 0:
+        files = {"solution.py": code.encode(errors="replace"), "test_solution.py": self.tests.encode()}
+        argv = ("python", "-m", "unittest", "-q", "test_solution")
+        ran = await self.runner.run(files, argv, timeout_s=self.seconds)
+        if ran.exit_status == 0 and not ran.timed_out:
             return Verdict(True, score=1.0)
-        what = "The tests did not end in time." if ran.exit_status is None else "Tests failed."
-        return Verdict(False, f"{what}\n{ran.output[-_SHOWN:]}" if self.tell else what)
+        what = "The tests did not end in time." if ran.timed_out else "Tests failed."
+        said = (ran.stdout + ran.stderr)[-4 * _SHOWN :].decode(errors="replace")
+        return Verdict(False, f"{what}\n{said[-_SHOWN:]}" if self.tell else what)

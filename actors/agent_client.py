@@ -1,0 +1,99 @@
+"""How gateways reach the roles' processes: through Ray, by name, starting their supervisor if need be."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from ray.exceptions import RayError, RayTaskError
+
+from actors.names import AGENT_SUPERVISOR, call, named
+from zoran_ray.agents.desk import HEAR_S
+from zoran_ray.agents.messages import Heard, Job, Reply
+from zoran_ray.agents.supervisor import START_S
+from zoran_ray.errors import Unavailable, ZoranError, plain
+from zoran_ray.settings import Settings
+
+_GRACE_S = 5.0
+_LOST = "The agent's process ended while it answered; it is being restarted. Ask again."
+_PAUSES_S = (0.05, 0.2, 1.0)
+"""Between tries to begin: a process that is dead has spent nothing."""
+
+
+class RayAgents:
+    """See `serve_apps.gateway.agent_role.Link`.
+
+    Args:
+        settings: Those of the server, for the supervisor.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def begin(self, role: str, job: Job) -> str:
+        """Sends a job. Returns: Name of the host that has it.
+
+        Raises:
+            AgentGivenUp, Overloaded, ZoranError: As `Desk.begin` and `Supervised.host`.
+        """
+        for pause_s in _PAUSES_S:
+            try:
+                return await self._begun(role, job)
+            except Unavailable as error:
+                if error.message != _LOST:
+                    raise
+                await asyncio.sleep(pause_s)  # it died, and its supervisor did not know yet
+        return await self._begun(role, job)
+
+    async def hear(self, host: str, job_id: str) -> Heard:
+        """See `Desk.hear`. Raises: Unavailable: The host has died, or does not know the job."""
+        heard: Heard = await _asked(host, "hear", job_id, timeout_s=HEAR_S + _GRACE_S)
+        return heard
+
+    async def reply(self, host: str, job_id: str, reply: Reply) -> None:
+        """See `Desk.reply`. Raises: Unavailable: The host has died."""
+        await _asked(host, "reply", job_id, reply, timeout_s=_GRACE_S)
+
+    def stop(self, host: str, job_id: str) -> None:
+        """See `Desk.stop`. Waits for nobody."""
+        with contextlib.suppress(RayError, ValueError):
+            named(host).stop.remote(job_id)
+
+    async def _begun(self, role: str, job: Job) -> str:
+        try:
+            host = await self._host(role)
+        except (TimeoutError, RayError, ValueError):
+            raise Unavailable(
+                "The agents are being started; try again shortly.", retry_after_s=2.0
+            ) from None
+        await _asked(host, "begin", job, timeout_s=job.left_s)
+        return host
+
+    async def _host(self, role: str) -> str:
+        try:
+            return await self._asked_supervisor(role)
+        except ValueError:  # there is none yet
+            from actors.agent_supervisor import start_supervisor
+
+            await asyncio.to_thread(start_supervisor, self._settings)
+            return await self._asked_supervisor(role)
+
+    async def _asked_supervisor(self, role: str) -> str:
+        try:
+            host: str = await call(AGENT_SUPERVISOR, "host", role, timeout_s=START_S + _GRACE_S)
+        except ZoranError as error:
+            raise plain(error) from None
+        return host
+
+
+async def _asked(host: str, method: str, *args: Any, timeout_s: float) -> Any:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await getattr(named(host), method).remote(*args)
+    except ZoranError as error:
+        raise plain(error) from None
+    except RayTaskError as bug:
+        # Without its text, which may hold a prompt.
+        kind = type(bug.cause).__name__ if bug.cause else "failure"
+        raise Unavailable(f"The agent failed ({kind}); the server's log says more.") from None
+    except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
+        raise Unavailable(_LOST, retry_after_s=1.0) from None

@@ -1,0 +1,1 @@
+"""What a sandbox job costs besides its program."""

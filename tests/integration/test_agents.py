@@ -1,0 +1,58 @@
+"""Roles in processes of their own: killed, crowded, deserted; and `zoran/agents` on a running server."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.drive import driven
+
+SUM: list[Any] = [{"role": "user", "content": "What is 17+25?"}]
+ROLES = {"reasoner", "coder"}
+ROUNDS = 60
+
+
+@pytest.mark.integration
+def test_a_role_survives_its_process_its_crowd_and_its_clients() -> None:
+    told = driven("agents_drive.py")
+    assert told["before"] == [], "nothing runs before somebody asks"
+    assert told["first"] == told["after"] == told["after_restart"] == "4"
+    assert told["strategy"]
+    assert told["refused"] == "Overloaded True"
+    assert told["asked_after"] == 0
+    assert told["left_open"] == 0
+    assert told["in_flight"] == "Unavailable True"
+    assert told["cut"] == 1
+    assert told["another"]
+    assert told["given_up"] == "AgentGivenUp True"
+
+
+@pytest.mark.integration
+@pytest.mark.engine
+def test_agents_answer_on_a_server_and_feedback_moves_the_choice(base_url: str) -> None:
+    with httpx.Client(base_url=base_url, timeout=120) as client:
+        for _ in range(ROUNDS):
+            got = client.post("/chat/completions", json={"model": "zoran/agents", "messages": SUM})
+            assert got.status_code == 200, got.text
+            role = got.headers["x-zoran-agent"]
+            assert role in ROLES
+            assert got.json()["zoran"]["strategy"] == role
+            score = {"request_id": got.headers["x-request-id"], "score": float(role == "coder")}
+            assert client.post("/feedback", json=score).status_code == 200
+        assert favourite(client) == "zoran/agents:coder"
+        latest = client.post(
+            "/responses", json={"model": "zoran/agents:reasoner", "input": "What is 17+25?"}
+        )
+        assert latest.headers["x-zoran-agent"] == "reasoner"
+
+
+def favourite(client: httpx.Client) -> str:
+    """Who is likeliest to be chosen, once what was said is known to the gateway."""
+    ends = time.monotonic() + 30
+    arm = ""
+    while arm != "zoran/agents:coder" and time.monotonic() < ends:
+        time.sleep(0.2)
+        told = client.post("/route/explain", json={"model": "zoran/agents", "messages": SUM}).json()
+        arm = told["choice"]["arm"]
+    return arm

@@ -1,0 +1,110 @@
+"""From a model's answer to a commit in our bare repository, or to why there is none. Runs no tests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from zoran_ray.autopilot.context import Texts, View, restored
+from zoran_ray.autopilot.edits import Edit, EditError, Remove, Write, apply_edits, parse_edits
+from zoran_ray.autopilot.engineer.values import Attempt, Job, Outcome, Plan
+from zoran_ray.autopilot.git import Repository, Tree
+from zoran_ray.policy import DIFF_OPTIONS, Decision, Operation, PolicyEngine, read_diff
+
+MOST_REASONS = 12
+
+
+class Draft:
+    """Makes commits out of answers.
+
+    Args:
+        repository: Our copy.
+        engine: The policy.
+        tree: Of the base.
+        texts: Of the same.
+    """
+
+    def __init__(self, repository: Repository, engine: PolicyEngine, tree: Tree, texts: Texts) -> None:
+        self._repository = repository
+        self._engine = engine
+        self._tree = tree
+        self._texts = texts
+
+    def attempt(self, job: Job, plan: Plan, number: int, answer: str, shown: View) -> Attempt:
+        """The try that an answer is. Blocks while git runs.
+
+        Raises:
+            GitError: The commit cannot be made.
+        """
+        only = shown.files[0].path if len(shown.files) == 1 else None
+        try:
+            edits = parse_edits(restored(_spoken(answer), [file.text for file in shown.files]), only)
+            refused = self._refused(edits)
+            changed = {} if refused else self._applied(edits, shown)
+        except EditError as error:
+            reason = self._engine.redact(error.message)  # it may show lines of a file
+            return Attempt(number, Outcome.UNREADABLE, (reason,), answer=answer)
+        if refused:
+            return Attempt(number, Outcome.REFUSED, refused, answer=answer)
+        return self._committed(job, plan, number, answer, changed)
+
+    def _refused(self, edits: Sequence[Edit]) -> tuple[str, ...]:
+        """What the policy says against the files, before anything is done with them."""
+        decisions = [self._engine.decide_path(edit.path, self._operation(edit)) for edit in edits]
+        return _denials(decisions)
+
+    def _operation(self, edit: Edit) -> Operation:
+        if isinstance(edit, Remove):
+            return "delete"
+        is_there = edit.path in self._tree.files or edit.path in self._tree.left_out
+        return "modify" if is_there else "add"
+
+    def _applied(self, edits: Sequence[Edit], shown: View) -> dict[str, bytes | None]:
+        whole = {file.path for file in shown.files if file.whole}
+        for edit in edits:
+            if isinstance(edit, Write) and edit.path in self._tree.files and edit.path not in whole:
+                raise EditError(
+                    f"{edit.path}: you were not shown all of this file, so it is not written whole."
+                    " Use SEARCH and REPLACE."
+                )
+        after = apply_edits(edits, self._texts.files)
+        return {path: None if text is None else text.encode() for path, text in after.items()}
+
+    def _committed(
+        self, job: Job, plan: Plan, number: int, answer: str, changed: Mapping[str, bytes | None]
+    ) -> Attempt:
+        message = f"{self._engine.redact(plan.title)}\n\n{job.footer}".rstrip()
+        commit = self._repository.commit(job.base, changed, message, job.author, job.at)
+        told = self._repository.diff_as(job.base, commit, DIFF_OPTIONS)
+        decisions = [self._engine.decide_diff(told), self._engine.decide_text(message, "the message")]
+        if reasons := _denials(decisions):
+            return Attempt(number, Outcome.REFUSED, reasons, answer=answer)
+        diff = read_diff(told)
+        paths = tuple(change.path for change in diff.changes)
+        if set(paths) != set(changed):
+            reason = "Other files than those of the edits would change: a file and a folder have one name."
+            return Attempt(number, Outcome.REFUSED, (reason,), answer=answer)
+        counted = [lines for lines in diff.lines.values() if lines]
+        return Attempt(
+            number, Outcome.DRAFTED, (), paths, _asks(decisions),
+            sum(added for added, _ in counted), sum(removed for _, removed in counted),
+            commit, self._repository.diff(job.base, commit), answer=answer,
+        )  # fmt: skip
+
+
+def _spoken(answer: str) -> str:
+    """The answer without what a model thought aloud before it."""
+    head, end, rest = answer.partition("</think>")
+    return rest if end and head.lstrip().startswith("<think>") else answer
+
+
+def _denials(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    said = (
+        f"The policy refuses ({step.rule}): {step.reason}."
+        for decision in decisions
+        for step in decision.steps
+        if step.verdict == "deny"
+    )
+    return tuple(dict.fromkeys(said))[:MOST_REASONS]
+
+
+def _asks(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    steps = (step for decision in decisions for step in decision.steps if step.verdict == "needs_person")
+    return tuple(dict.fromkeys(f"{step.rule}: {step.reason}" for step in steps))

@@ -1,0 +1,98 @@
+"""Runs the base's tests on the base and on a change, in a sandbox. Knows no model."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from zoran_ray.autopilot.engineer import values
+from zoran_ray.autopilot.engineer.values import Attempt
+from zoran_ray.autopilot.git import Tree
+from zoran_ray.autopilot.testing import Evidence, Harness, Outcome, Run, compare, run_tests
+from zoran_ray.errors import SandboxUnavailable
+from zoran_ray.policy import PolicyEngine
+from zoran_ray.tools.code_runner import CodeRunner
+
+TEST_COMMAND = "test"
+"""The command of the policy that runs the tests; it has to be pytest."""
+_PYTEST = ("-o", "junit_family=xunit2", "--continue-on-collection-errors")
+_GRACE_S = 60.0
+"""How much longer than its limit a run may take that has to be copied in and out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """How the base's tests end on the base itself.
+
+    Attributes:
+        run: Their outcomes.
+        said: The end of what they wrote.
+    """
+
+    run: Run
+    said: str = field(repr=False)
+
+    @property
+    def fault(self) -> str:
+        """Why no change can be proven against it; empty if one can."""
+        if self.run.fault is not None or not self.run.honest:
+            return self.run.fault or "the tests of the base do not run as tests must."
+        if any(outcome in (Outcome.FAILED, Outcome.ERROR) for outcome in self.run.outcomes.values()):
+            return ""
+        return "no test fails on the base, so none can show that something is mended."
+
+
+class Proof:
+    """Shows whether changes mend something.
+
+    Args:
+        runner: The sandbox.
+        engine: The policy: names the command and bounds its time.
+        harness: Which files judge.
+    """
+
+    def __init__(self, runner: CodeRunner, engine: PolicyEngine, harness: Harness) -> None:
+        self._runner = runner
+        self._engine = engine
+        self._harness = harness
+
+    async def baseline(self, tree: Tree) -> Baseline:
+        """Runs the tests on the base. Raises: As `_run`."""
+        return Baseline(*await self._run(tree.files))
+
+    async def proven(self, attempt: Attempt, before: Baseline, base: Tree, changed: Tree) -> Attempt:
+        """The try with what its tests show; one that fails is not run twice. Raises: As `_run`."""
+        change = {path: changed.files.get(path) for path in attempt.changed}
+        files = self._harness.judged(base.files, change)
+        after, said = await self._run(files)
+        evidence = compare(before.run, after, after)
+        if evidence.holds:
+            again, said = await self._run(files)
+            evidence = compare(before.run, after, again)
+        return _judged(attempt, evidence, said)
+
+    async def _run(self, files: Mapping[str, bytes]) -> tuple[Run, str]:
+        """Outcomes, and what was written, without secrets.
+
+        Raises:
+            PermissionDenied: The policy names no command for tests.
+            ZoranError: There is no sandbox, or it could run nothing.
+        """
+        call = self._engine.decide_command(TEST_COMMAND, {})
+        call.decision.require()
+        try:
+            async with asyncio.timeout(call.timeout_s + _GRACE_S):
+                run, said = await run_tests(
+                    self._runner, files, command=(*call.argv, *_PYTEST), timeout_s=call.timeout_s
+                )
+        except TimeoutError:
+            raise SandboxUnavailable(
+                "The sandbox did not end a run of tests in its time. See whether its daemon answers."
+            ) from None
+        return run, self._engine.redact(said)
+
+
+def _judged(attempt: Attempt, evidence: Evidence, said: str) -> Attempt:
+    if evidence.holds:
+        return replace(attempt, outcome=values.Outcome.PROVEN, evidence=evidence)
+    failed = values.Outcome.FAILED
+    return replace(attempt, outcome=failed, evidence=evidence, reasons=evidence.reasons, said=said)

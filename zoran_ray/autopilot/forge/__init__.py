@@ -1,0 +1,29 @@
+"""Pull requests: opened, read and merged on a forge, each once. Knows no policy and no task's course.
+
+forge = forge_of("https://github.com/team/project", token)
+number, url = open_once(Work(tasks, lease, forge, "pull request 1"), Wanted(head, base, title(…), body(…)))
+commit = merge_once(Work(tasks, lease, forge, "merge 1"), number, Tested(head, base), MergeMethod.MERGE)
+"""
+
+from zoran_ray.autopilot.forge.body import Account, body, marker, note, title
+from zoran_ray.autopilot.forge.choose import API_URLS, forge_of
+from zoran_ray.autopilot.forge.forge import (
+    Check,
+    Forge,
+    MergeMethod,
+    PullRequest,
+    PullState,
+    Reviews,
+)  # fmt: skip
+from zoran_ray.autopilot.forge.gate import Tested, refuse_unmet, same_base, same_head
+from zoran_ray.autopilot.forge.github import GitHubForge
+from zoran_ray.autopilot.forge.once import Wanted, Work, close_once, comment_once, merge_once, open_once
+from zoran_ray.autopilot.forge.plain import PlainRemote
+from zoran_ray.autopilot.forge.prose import one_line
+
+__all__ = [
+    "API_URLS", "Account", "Check", "Forge", "GitHubForge", "MergeMethod", "PlainRemote", "PullRequest",
+    "PullState", "Reviews", "Tested", "Wanted", "Work", "body", "close_once", "comment_once", "forge_of",
+    "marker", "merge_once", "note", "one_line", "open_once", "refuse_unmet", "same_base", "same_head",
+    "title",
+]  # fmt: skip

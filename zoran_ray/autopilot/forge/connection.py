@@ -1,0 +1,114 @@
+"""PyGithub's requests, bounded: one deadline for each, a limit on its answer, no retry, no redirect.
+
+PyGithub alone has a time limit for each read, follows 301, waits on 202 for as long as a server says so,
+and writes bodies into its debug log. Knows no request in particular.
+"""
+
+import asyncio
+import logging
+import ssl
+from typing import Any
+
+import httpx
+from github.Auth import Auth
+from github.Requester import HTTPSRequestsConnectionClass, Requester, RequestsResponse
+
+from zoran_ray.errors import DeadlineExceeded, ForgeRefused, Unreachable, UpstreamError
+
+MOST_ANSWER_BYTES = 16 * 1024 * 1024
+API_VERSION = "2022-11-28"
+_SILENT = logging.Logger("zoran_ray.autopilot.forge.github", level=logging.CRITICAL + 1)
+"""PyGithub logs what it sends and receives; this logger, which no handler has, lets nothing through."""
+
+
+class BoundedRequester(Requester):
+    """PyGithub's requester over connections of our own.
+
+    Args:
+        base_url: Of the API, checked: `https://api.github.com`.
+        auth: Goes to this address only.
+        deadline_s: Longest request, its answer included, in seconds.
+        between_writes_s: Rest between two requests that change something, in seconds.
+    """
+
+    def __init__(self, base_url: str, auth: Auth, deadline_s: float, between_writes_s: float) -> None:
+        verify: Any = ssl.create_default_context() if base_url.startswith("https:") else False
+        super().__init__(
+            auth, base_url, timeout=deadline_s, user_agent="zoran_ray", per_page=100,  # type: ignore[arg-type]
+            verify=verify, retry=None, pool_size=None, seconds_between_requests=None,
+            seconds_between_writes=between_writes_s, api_version=API_VERSION,
+        )  # fmt: skip
+
+
+class _Answer(RequestsResponse):
+    """An answer that was read to its end."""
+
+    def __init__(self, status: int, headers: httpx.Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = dict(headers)  # type: ignore[assignment]
+        self._body = body
+
+    def read(self) -> str:
+        return self._body.decode(errors="replace")
+
+
+class _Connection(HTTPSRequestsConnectionClass):
+    """One request and its answer. Blocks; not for a thread that runs an event loop."""
+
+    def __init__(self, host: str, port: int | None = None, *, timeout: Any = None, **options: Any) -> None:
+        if timeout is None:  # so PyGithub connects to addresses that come from an answer
+            raise UpstreamError("The forge's answer leads to another address.")
+        self.host = host
+        name = f"[{host}]" if ":" in host else host
+        self._origin = f"{self._scheme}://{name}" + (f":{port}" if port else "")
+        self._deadline_s: float = timeout
+        self._verify = options["verify"]
+
+    _scheme = "https"
+
+    def getresponse(self) -> RequestsResponse:
+        answer = asyncio.run(self._exchanged())
+        if 300 <= answer.status < 400:
+            raise ForgeRefused("The repository has moved. Name it by its present address.")
+        if answer.status == 202:
+            raise UpstreamError("The forge is not ready to answer. Try again.", retry_after_s=5.0)
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open between requests."""
+
+    async def _exchanged(self) -> _Answer:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._asked()
+        except TimeoutError:
+            raise DeadlineExceeded(f"The forge did not answer within {self._deadline_s:g} s.") from None
+        except httpx.ConnectError:
+            raise Unreachable("No connection to the forge.") from None
+        except httpx.HTTPError as error:
+            raise UpstreamError(f"The forge broke off ({type(error).__name__}).") from None
+
+    async def _asked(self) -> _Answer:
+        client = httpx.AsyncClient(verify=self._verify, timeout=self._deadline_s, trust_env=False)
+        headers = {**self.headers, "Accept-Encoding": "identity"}
+        content = self.input if isinstance(self.input, str) else None
+        async with (
+            client,
+            client.stream(self.verb, self._origin + self.url, headers=headers, content=content) as response,
+        ):
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise UpstreamError("The forge's answer is packed in a way that was not asked for.")
+            body = bytearray()
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > MOST_ANSWER_BYTES:
+                    raise UpstreamError(f"The forge's answer is longer than {MOST_ANSWER_BYTES >> 20} MiB.")
+            return _Answer(response.status_code, response.headers, bytes(body))
+
+
+class _PlainConnection(_Connection):
+    _scheme = "http"
+
+
+BoundedRequester.injectLogger(_SILENT)
+BoundedRequester.injectConnectionClasses(_PlainConnection, _Connection)  # type: ignore[arg-type]
