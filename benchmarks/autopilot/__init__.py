@@ -1,1 +1,1 @@
-"""Measures of the autopilot, and what stands in for the services it talks to."""
+"""Whether the autopilot mends what it should and merges nothing that it should not."""

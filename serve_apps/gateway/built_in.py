@@ -1,5 +1,6 @@
 """The strategies of a deployment: those that come with this package, and what they leave behind."""
 
+from functools import partial
 from pathlib import Path
 
 from actors.told import Telling, tell
@@ -10,6 +11,7 @@ from zoran_ray.offers import AGENTS
 from zoran_ray.reasoning.registry import Registry, shipped_playbooks, shipped_strategies
 from zoran_ray.reasoning.verifiers import verifier_of
 from zoran_ray.routing.roles import ROLE_ARMS
+from zoran_ray.tools.code_runner import CodeRunner
 
 _AGENTS = {
     AGENTS: "The role that suits a request best.",
@@ -28,10 +30,18 @@ _AGENTS = {
 }
 
 
-def built_in() -> Strategies:
-    """All that come along. Raises: ConfigError: One of their files is wrong."""
+def built_in(runner: CodeRunner | None = None) -> Strategies:
+    """All that come along.
+
+    Args:
+        runner: Where the verifier `unit-tests` runs the code of answers; None: nowhere.
+
+    Raises:
+        ConfigError: One of their files is wrong.
+    """
     registry = Registry(shipped_strategies(), playbooks=shipped_playbooks())
-    return Strategies(registry.described(), registry.make, verifier_of, _AGENTS)
+    verifier = partial(verifier_of, runner=runner)
+    return Strategies(registry.described(), registry.make, verifier, _AGENTS)
 
 
 def kept_traces(state_dir: Path) -> Traces:

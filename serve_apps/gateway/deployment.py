@@ -15,6 +15,7 @@ from ray import serve
 
 from actors.agent_client import RayAgents
 from actors.batch_client import ask_batch
+from actors.deployment_sandbox import DeploymentSandbox
 from actors.memory_client import memory_client
 from actors.names import ACCESS, REGISTRY, RESONATOR, call, plain_errors
 from actors.told import Telling, forget_names, tell
@@ -106,7 +107,9 @@ class GatewayReplica:
         self._spending = Spending()
         self._reporting = Reporting(report)
         conversations = Conversations(time.monotonic)
-        strategies = built_in()
+        sandbox = DeploymentSandbox(settings.sandbox, settings.state_dir)
+        runner = sandbox if "code" in settings.tools.permissions else None
+        strategies = built_in(runner)
         self._prometheus = CollectorRegistry()
         self._metrics = GatewayMetrics(self._prometheus)
         self._waiting = WaitingRoom(self._fleet, wake, self._metrics)
@@ -144,7 +147,9 @@ class GatewayReplica:
         add_trace_pages(app, self._door, self._traces)
         reach = Reach(self._fleet, self._upstream, self._waiting, self._arms, PromptSizes())
         self._memory = ChatMemory(desk, self._metrics.memory_lost)
-        self._tools = ToolDesk(settings.tools, os.environ, Telling(tell), self._privacy, memory=desk)
+        self._tools = ToolDesk(
+            settings.tools, os.environ, Telling(tell), self._privacy, memory=desk, runner=runner
+        )
         self._gateway = Gateway(
             settings.server,
             fleet=self._fleet,

@@ -62,7 +62,7 @@ DEFINED = {
     "a.ts": ("interface I {}\ntype T = string;\nclass B { foo(): void {} }\n", ["I", "T", "B", "B.foo"]),
     "a.tsx": ("export function App() { return <p/>; }\n", ["App"]),
     "a.go": ("package m\ntype S struct {}\nfunc (s *S) Run() {}\nfunc Main() {}\n", ["S", "Run", "Main"]),
-    "a.rs": ("struct S;\nimpl S { fn new() -> S {} }\nmod m { fn q() {} }\n", ["S", "S", "S.new", "m", "m.q"]),
+    "a.rs": ("struct S;\nimpl S { fn new() {} }\nmod m { fn q() {} }\n", ["S", "S", "S.new", "m", "m.q"]),
     "A.java": ("class A { A() {} void m() {} enum E { X } }\n", ["A", "A.A", "A.m", "A.E"]),
     "a.c": ("struct p { int x; };\nstatic int *f(int a) { return 0; }\n", ["p", "f"]),
     "a.cpp": ("namespace n { class A { int m() {} }; }\nint n::q() { }\n", ["n", "n.A", "n.A.m", "n::q"]),

@@ -346,7 +346,8 @@ def test_no_server_is_said(github: StandIn, me: User, hosted: Hosted, tmp_path: 
 def test_nothing_secret_is_logged_or_told(
     github: StandIn, forge: Forge, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for name in (None, "github", "github.Requester"):
+        caplog.set_level(logging.DEBUG, name)
     said = "canary of a body"
     number = forge.open_pull_request("fix", "main", said, f"{MARK}\n\n{said}").number
     forge.comment(number, said)

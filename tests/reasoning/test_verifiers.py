@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoran_ray.errors import InvalidRequest, Overloaded
+from zoran_ray.errors import InvalidRequest, Overloaded, SandboxUnavailable
 from zoran_ray.reasoning.verifier import Verdict, Verifier
 from zoran_ray.reasoning.verifiers import (
     Arithmetic,
@@ -274,6 +274,13 @@ def test_unit_tests_judge_the_code_in_the_answer() -> None:
 )
 def test_verifiers_of_requests(asked: dict[str, Any], right: str) -> None:
     assert judged(verifier_of(asked), right).ok
+
+
+def test_unit_tests_of_a_request_run_in_the_sandbox_or_nowhere() -> None:
+    asked = {"kind": "unit-tests", "tests": "import solution"}
+    assert judged(verifier_of(asked, Sandbox(Ended(0))), "x = 1").ok
+    with pytest.raises(SandboxUnavailable, match="no sandbox"):
+        judged(verifier_of(asked), "x = 1")
 
 
 @pytest.mark.parametrize(

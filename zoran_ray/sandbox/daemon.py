@@ -17,7 +17,7 @@ _CONTROLS = {
     "PidsLimit": "a limit of processes",
     "CpuCfsQuota": "a CPU limit",
 }
-_GVISOR = "runsc"
+GVISOR = "runsc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def missing_controls(info: dict[str, Any], runtime: str | None) -> list[str]:
     missing = [what for key, what in _CONTROLS.items() if not info.get(key)]
     seccomp = any("name=seccomp" in str(option) for option in info.get("SecurityOptions") or ())
     # gVisor answers system calls itself and needs no filter for them.
-    if not seccomp and runtime != _GVISOR:
+    if not seccomp and runtime != GVISOR:
         missing.append("a filter of system calls (seccomp)")
     if runtime is not None and runtime not in (info.get("Runtimes") or {}):
         missing.append(f"the runtime {runtime}")

@@ -53,9 +53,9 @@ def _sum(rng: random.Random, most: int) -> tuple[str, int]:
 def copy(rng: random.Random) -> Taught:
     """Numbers and statements, once and once more."""
     size = rng.randint(3, _LONGEST_COPY)
-    most = rng.choice((9, 99, 999))
+    most = rng.choice((99, 999))
     said = [
-        rng.choice(STATEMENT_IDS) if rng.random() < 0.3 else number_id(rng.randint(1, most))
+        rng.choice(STATEMENT_IDS) if rng.random() < 0.5 else number_id(rng.randint(1, most))
         for _ in range(size)
     ]
     return [USER, *said, USER, *said, END], [False] * (size + 2) + [True] * (size + 1)

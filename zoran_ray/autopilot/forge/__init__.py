@@ -2,7 +2,7 @@
 
 forge = forge_of("https://github.com/team/project", token)
 number, url = open_once(Work(tasks, lease, forge, "pull request 1"), Wanted(head, base, title(…), body(…)))
-commit = merge_once(Work(tasks, lease, forge, "merge 1"), number, Tested(head, base), MergeMethod.MERGE)
+commit = merge_once(Work(tasks, lease, forge, "merge 1"), number, Commits(head, base), MergeMethod.MERGE)
 """
 
 from zoran_ray.autopilot.forge.body import Account, body, marker, note, title
@@ -15,7 +15,7 @@ from zoran_ray.autopilot.forge.forge import (
     PullState,
     Reviews,
 )  # fmt: skip
-from zoran_ray.autopilot.forge.gate import Tested, refuse_unmet, same_base, same_head
+from zoran_ray.autopilot.forge.gate import Commits, refuse_unmet, same_base, same_head
 from zoran_ray.autopilot.forge.github import GitHubForge
 from zoran_ray.autopilot.forge.once import Wanted, Work, close_once, comment_once, merge_once, open_once
 from zoran_ray.autopilot.forge.plain import PlainRemote
@@ -23,7 +23,7 @@ from zoran_ray.autopilot.forge.prose import one_line
 
 __all__ = [
     "API_URLS", "Account", "Check", "Forge", "GitHubForge", "MergeMethod", "PlainRemote", "PullRequest",
-    "PullState", "Reviews", "Tested", "Wanted", "Work", "body", "close_once", "comment_once", "forge_of",
+    "PullState", "Reviews", "Commits", "Wanted", "Work", "body", "close_once", "comment_once", "forge_of",
     "marker", "merge_once", "note", "one_line", "open_once", "refuse_unmet", "same_base", "same_head",
     "title",
 ]  # fmt: skip

@@ -68,7 +68,9 @@ class Reviews:
 
 
 class Forge(Protocol):
-    """A place where pull requests are opened and merged. Calls block; each ends within a deadline.
+    """A place where pull requests are opened and merged. Each call blocks, and ends.
+
+    Not for a thread that runs an event loop: ask in another one.
 
     Every method raises:
         ForgeRefused: Our token, or what is asked; a child where one says more.

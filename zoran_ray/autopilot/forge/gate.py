@@ -8,24 +8,24 @@ from zoran_ray.errors import NotMergeable, ProviderBusy, PullRequestMoved
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Commits:
     """The commits that the tests ran on: the change, and the branch it is to go into."""
 
     head: str
     base: str
 
 
-def same_head(pull: PullRequest, tested: Tested) -> bool:
+def same_head(pull: PullRequest, tested: Commits) -> bool:
     """Whether the head is the commit that was tested."""
     return pull.head_commit == tested.head
 
 
-def same_base(pull: PullRequest, tested: Tested) -> bool:
+def same_base(pull: PullRequest, tested: Commits) -> bool:
     """Whether the base is the commit that the tests ran on."""
     return pull.base_commit == tested.base
 
 
-def refuse_unmet(pull: PullRequest, tested: Tested) -> None:
+def refuse_unmet(pull: PullRequest, tested: Commits) -> None:
     """Ends a merge that must not be.
 
     Raises:
@@ -45,7 +45,7 @@ def refuse_unmet(pull: PullRequest, tested: Tested) -> None:
         raise NotMergeable("Conflicts, or that it is a draft, keep it from being merged.")
 
 
-def _moved(pull: PullRequest, tested: Tested) -> Iterator[str]:
+def _moved(pull: PullRequest, tested: Commits) -> Iterator[str]:
     if not same_head(pull, tested):
         yield "the head"
     if not same_base(pull, tested):

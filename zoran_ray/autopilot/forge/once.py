@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoran_ray.autopilot.forge.forge import Forge, MergeMethod, PullState
-from zoran_ray.autopilot.forge.gate import Tested, refuse_unmet
+from zoran_ray.autopilot.forge.gate import Commits, refuse_unmet
 from zoran_ray.autopilot.steps import once
 from zoran_ray.autopilot.tasks import Lease, Tasks
 from zoran_ray.errors import PullRequestMoved
@@ -61,7 +61,7 @@ def open_once(work: Work, wanted: Wanted) -> tuple[int, str]:
     return result["number"], result["url"]
 
 
-def merge_once(work: Work, number: int, tested: Tested, method: MergeMethod) -> str:
+def merge_once(work: Work, number: int, tested: Commits, method: MergeMethod) -> str:
     """Merges a pull request whose head and base are still what was tested.
 
     A base that moves between our last look and the merge is seen by the forge alone, and by it only where
@@ -86,7 +86,7 @@ def merge_once(work: Work, number: int, tested: Tested, method: MergeMethod) -> 
         return {"commit": pull.merged_commit}
 
     def act(meant: Json) -> Json:
-        refuse_unmet(work.forge.get(meant["number"]), Tested(meant["head"], meant["base"]))
+        refuse_unmet(work.forge.get(meant["number"]), Commits(meant["head"], meant["base"]))
         commit = work.forge.merge(meant["number"], meant["head"], MergeMethod(meant["method"]))
         return {"commit": commit}
 

@@ -12,9 +12,11 @@ from zoran_ray.errors import ConfigError, InvalidRequest
 from zoran_ray.reasoning.answers import Form
 from zoran_ray.reasoning.verifier import Verifier
 from zoran_ray.reasoning.verifiers.arithmetic import Arithmetic
+from zoran_ray.reasoning.verifiers.code import MOST_CODE, UnitTests
 from zoran_ray.reasoning.verifiers.exact import Exact, Numeric
 from zoran_ray.reasoning.verifiers.pattern import Regex
 from zoran_ray.reasoning.verifiers.schema import JsonSchema
+from zoran_ray.tools.code_runner import CodeRunner, NoRunner
 from zoran_ray.tools.pattern import MOST_PATTERN
 
 _MOST = 10**15
@@ -24,15 +26,15 @@ class _Asked(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @abstractmethod
-    def verifier(self) -> Verifier:
-        """Raises: InvalidRequest: Its fields do not make one."""
+    def verifier(self, runner: CodeRunner) -> Verifier:
+        """The verifier; code in answers runs in the runner. Raises: InvalidRequest: There is none such."""
 
 
 class _Exact(_Asked):
     expected: str = Field(max_length=10_000)
     compare: Form = "text"
 
-    def verifier(self) -> Verifier:
+    def verifier(self, runner: CodeRunner) -> Verifier:
         return Exact(self.expected, self.compare)
 
 
@@ -41,21 +43,21 @@ class _Numeric(_Asked):
     tolerance: float = Field(default=0.0, ge=0, le=_MOST, allow_inf_nan=False)
     relative: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
 
-    def verifier(self) -> Verifier:
+    def verifier(self, runner: CodeRunner) -> Verifier:
         return Numeric(str(self.expected)[:100], self.tolerance, self.relative)
 
 
 class _Schema(_Asked):
     document: dict[str, Any] = Field(alias="schema")
 
-    def verifier(self) -> Verifier:
+    def verifier(self, runner: CodeRunner) -> Verifier:
         return JsonSchema(self.document)
 
 
 class _Regex(_Asked):
     pattern: str = Field(max_length=MOST_PATTERN)
 
-    def verifier(self) -> Verifier:
+    def verifier(self, runner: CodeRunner) -> Verifier:
         return Regex(self.pattern)
 
 
@@ -63,9 +65,18 @@ class _Arithmetic(_Asked):
     target: int = Field(ge=-_MOST, le=_MOST)
     numbers: tuple[int, ...] | None = Field(default=None, max_length=32)
 
-    def verifier(self) -> Verifier:
+    def verifier(self, runner: CodeRunner) -> Verifier:
         numbers = None if self.numbers is None else tuple(map(Fraction, self.numbers))
         return Arithmetic(Fraction(self.target), numbers)
+
+
+class _UnitTests(_Asked):
+    tests: str = Field(min_length=1, max_length=MOST_CODE)
+    seconds: float = Field(default=10.0, gt=0, le=120, allow_inf_nan=False)
+    tell: bool = False
+
+    def verifier(self, runner: CodeRunner) -> Verifier:
+        return UnitTests(runner, self.tests, self.seconds, self.tell)
 
 
 KINDS: Mapping[str, type[_Asked]] = {
@@ -74,15 +85,17 @@ KINDS: Mapping[str, type[_Asked]] = {
     "json-schema": _Schema,
     "regex": _Regex,
     "arithmetic": _Arithmetic,
+    "unit-tests": _UnitTests,
 }
-"""What may be asked for, by kind. Unit tests need a sandbox, and so whoever has one."""
+"""What may be asked for, by kind."""
 
 
-def verifier_of(asked: Mapping[str, Any]) -> Verifier:
+def verifier_of(asked: Mapping[str, Any], runner: CodeRunner | None = None) -> Verifier:
     """The verifier of a request.
 
     Args:
         asked: `kind`, and the fields of that kind.
+        runner: The sandbox in which code in answers is tested; without one it never is.
 
     Raises:
         InvalidRequest: There is no such verifier or field; says which there are, `param` says where.
@@ -93,7 +106,9 @@ def verifier_of(asked: Mapping[str, Any]) -> Verifier:
         hint = nearest(str(kind)[:64], list(KINDS))
         raise InvalidRequest(f"There is no such kind of verifier; {hint}", param="kind")
     try:
-        return validated(KINDS[kind], fields, lambda path: f"verifier '{kind}'").verifier()
+        return validated(KINDS[kind], fields, lambda path: f"verifier '{kind}'").verifier(
+            runner or NoRunner()
+        )
     except ConfigError as error:
         # Its text may show what was found, and an expected answer is nobody else's business.
         what = f"The field '{error.param}' is wrong or missing." if error.param else "Its fields are wrong."
