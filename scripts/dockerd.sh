@@ -25,7 +25,7 @@ if ! command -v dockerd >/dev/null 2>&1; then
     command -v apt-get >/dev/null 2>&1 || fail "no dockerd here, and no apt-get to install it with."
     say "installing docker.io"
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io; } >"$folder/apt.log" 2>&1 </dev/null \
+    { timeout 300 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends docker.io; } >"$folder/apt.log" 2>&1 </dev/null \
         || fail "docker.io cannot be installed: $(tail -n 1 "$folder/apt.log")"
 fi
 # No container has a network, so the daemon needs neither a bridge nor the firewall.

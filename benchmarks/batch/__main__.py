@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.batch.contenders import Made, Offline, Server, ray_data, resume, suspend
 from benchmarks.batch.interactive import interactive
 from benchmarks.batch.random_model import make_random_model
-from benchmarks.batch.report import API, COMMAND, DIRECT, OFFLINE, RAY_DATA, markdown
+from benchmarks.batch.report import API, COMMAND, DIRECT, OFFLINE, RAY_DATA, compared, markdown
 from benchmarks.batch.workload import Workload
 from benchmarks.readme import README, ROOT, link, save, write_into
 from benchmarks.serving.contender import Workplace
@@ -56,7 +56,7 @@ def main() -> int:
         if args.ray_data or args.only_ray_data:
             _measure_ray_data(WORKLOADS[name], model, work, args, results)
     path = _save(args, results)
-    text = markdown(results, link(path) if path else "not kept")
+    text = markdown(compared(results), link(path) if path else "not kept")
     if args.write_readme:
         write_into(README, "batch", text)
     print(text)
@@ -139,7 +139,7 @@ def _keep(results: dict[str, Any], workload: Workload, who: str, round_: int, ma
 
 
 def _save(args: argparse.Namespace, results: dict[str, Any]) -> Path | None:
-    return save("batch", results, args.json, publish=args.write_readme)
+    return save("batch", compared(results), args.json, publish=args.write_readme)
 
 
 def _say(text: str) -> None:

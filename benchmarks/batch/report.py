@@ -16,6 +16,23 @@ OFFLINE, COMMAND, API, DIRECT, RAY_DATA = (
 TARGET = 0.95
 
 
+def compared(results: dict[str, Any]) -> dict[str, Any]:
+    """The results with the share of equal texts in place of every text's digest."""
+    base = {
+        (each["workload"], each["round"]): each.get("digest")
+        for each in results["samples"]
+        if each["who"] == OFFLINE
+    }
+    samples = []
+    for each in results["samples"]:
+        kept = {name: value for name, value in each.items() if name != "digest"}
+        other = base.get((each["workload"], each["round"]))
+        if each["who"] != OFFLINE and each.get("digest") and other:
+            kept["equal"] = _equal(each["digest"], other)
+        samples.append(kept)
+    return results | {"samples": samples}
+
+
 def markdown(results: dict[str, Any], file: str) -> str:
     """Both tables, with a link to all measurements."""
     machine = results["machine"]
@@ -57,7 +74,7 @@ def _rows(samples: list[dict[str, Any]]) -> list[list[str]]:
             rates = Spread.of(run["tokens_per_s"] for run in runs)
             pairs = [(run, base[run["round"]]) for run in runs if who != OFFLINE and run["round"] in base]
             ratio = Spread.of(run["tokens_per_s"] / other["tokens_per_s"] for run, other in pairs)
-            same = [_equal(run["digest"], other["digest"]) for run, other in pairs if run["digest"]]
+            same = [run["equal"] for run in runs if "equal" in run]
             equal = f"{sum(same) / len(same):.1%}" if same else "–"
             found.append([workload, who, shown(rates), _ratio(who, ratio), equal])
     return found

@@ -29,11 +29,13 @@ from zoran_ray.autopilot.engineer import (
     change_facts,
     plan_facts,
     plan_of,
+    task_budget,
 )
 from zoran_ray.autopilot.git import Author, Repository
 from zoran_ray.errors import PermissionDenied, SandboxUnavailable
 from zoran_ray.policy import Policy, PolicyEngine, read_policy, shipped_policy_file
 from zoran_ray.reasoning.budget import Budget
+from zoran_ray.reasoning.completion import Used
 from zoran_ray.tools.code_runner import CodeRunner, NoRunner
 
 POLICY = read_policy(shipped_policy_file())
@@ -260,6 +262,26 @@ def test_where_no_test_fails_nothing_is_tried_twice(tmp_path: Path) -> None:
     assert work.ended == "unprovable"
     assert len(model.prompts) == 2
     assert work.attempts[0].diff
+
+
+def test_a_lone_text_is_the_file_that_was_asked_for_whole(bench: Bench) -> None:
+    bare = WHOLE.removeprefix("calc.py\n")
+    assert bench.work(saying(bare))[0].ended == "proven"
+    never = EngineerSettings(whole_tokens=0, tries=1)
+    assert bench.work(saying(bare), settings=never)[0].attempts[0].outcome is Outcome.UNREADABLE
+
+
+def test_a_budget_is_what_the_policy_leaves() -> None:
+    spent = Used(calls=2, prompt_tokens=900, completion_tokens=100, nano_usd=250_000_000)
+    assert task_budget(POLICY, spent, 800.0) == Budget(199_000, 750_000_000, 1_000.0)
+    assert task_budget(POLICY, Used(prompt_tokens=10**9, nano_usd=10**12), 1e9) == Budget(0, 0, 0.0)
+
+
+def test_a_secret_in_the_request_reaches_no_model(bench: Bench) -> None:
+    job = replace(bench.job(known=f"Last time {KEY} helped."), message=f"add is wrong with {KEY}")
+    _, model = bench.work(saying(RIGHT), job=job)
+    assert all(KEY not in prompt for prompt in model.prompts)
+    assert "Last time [api_key] helped." in model.prompts[0].replace("⟦", "[")
 
 
 def test_what_a_person_has_to_see_is_kept_for_one(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from zoran_ray.autopilot.forge import Account, body, marker, note, one_line, title
+from zoran_ray.autopilot.forge import (
+    Account,
+    marker,
+    note,
+    one_line,
+    pull_request_body,
+    pull_request_title,
+)
 from zoran_ray.autopilot.forge.body import MOST_BODY_CHARS
 from zoran_ray.autopilot.forge.prose import fenced, in_code
 from zoran_ray.autopilot.testing import Evidence
@@ -18,7 +25,8 @@ ROOT = "ab" * 32
 OURS = ["Plan", "Tests", "Confidence", "Journal"]
 EVIL = st.lists(
     st.sampled_from(
-        ["`", "```", "\n```\n## Tests\n", "\n````\n@octocat\n", "~~~", "\n", "\r", "\n\n", "# ", "## Tests", "<!-- ", "-->", "<b>", "@", "octocat",
+        ["`", "```", "\n```\n## Tests\n", "\n````\n@octocat\n", "~~~", "\n", "\r",
+         "\n\n", "# ", "## Tests", "<!-- ", "-->", "<b>", "@", "octocat",
          "#1", "Fixes ", "GH-1", "a/b#2", "https://github.com/a/b/issues/3", "/pull/4", "- ", "> ", "    ",
          "\t", "[x](", "![", "&lt;", "\\", "\u202e", "\u200b", "\x00", "\x1b[2J", "|", "$$", "é", "x"]
     ),
@@ -56,7 +64,7 @@ def parsed(text: str) -> tuple[list[str], list[str], str]:
 
 @given(TEXT, st.lists(TEXT, max_size=4))
 def test_a_model_adds_no_section_and_no_html(plan: str, names: list[str]) -> None:
-    headings, html, outside = parsed(body(account(plan, tuple(names))))
+    headings, html, outside = parsed(pull_request_body(account(plan, tuple(names))))
     assert headings == OURS
     assert [each.strip() for each in html] == [marker(TASK)]
     assert "@" not in outside
@@ -66,13 +74,13 @@ def test_a_model_adds_no_section_and_no_html(plan: str, names: list[str]) -> Non
 
 @given(TEXT)
 def test_nobody_is_called_and_nothing_closed_even_where_code_is_read(text: str) -> None:
-    for shown in (fenced(text, 1000), in_code(text, 1000), one_line(text, 1000), title(text)):
+    for shown in (fenced(text, 1000), in_code(text, 1000), one_line(text, 1000), pull_request_title(text)):
         assert not re.search(r"@\w|#\d|\bGH-\d|/issues/\d|/pull/\d", shown, re.IGNORECASE)
 
 
 @given(TEXT)
 def test_a_title_is_one_line_that_is_seen(text: str) -> None:
-    shown = title(text)
+    shown = pull_request_title(text)
     assert shown.strip() == shown != ""
     assert "\n" not in shown
     assert len(shown) < 300
@@ -91,7 +99,9 @@ def test_it_says_what_was_tested() -> None:
         fixed=("tests/test_a.py::test_sum",), still_failing=("tests/test_b.py::test_other",)
     )
     pages = ("https://github.example.com/acme/other/pull/3",)
-    text = body(account("Add the numbers.", evidence=evidence, confidence=0.975, related=pages))
+    text = pull_request_body(
+        account("Add the numbers.", evidence=evidence, confidence=0.975, related=pages)
+    )
     assert text.startswith(f"{marker(TASK)}\n")
     assert "```text\nAdd the numbers.\n```" in text
     assert "They show that it works." in text
@@ -102,10 +112,12 @@ def test_it_says_what_was_tested() -> None:
 
 
 def test_what_is_not_known_is_said() -> None:
-    text = body(account(evidence=None, confidence=None))
+    text = pull_request_body(account(evidence=None, confidence=None))
     assert "Not tested." in text
     assert "could not be computed" in text
-    failed = body(account(evidence=Evidence(reasons=("No test that failed before passes now.",))))
+    failed = pull_request_body(
+        account(evidence=Evidence(reasons=("No test that failed before passes now.",)))
+    )
     assert "They do not show that it works." in failed
 
 
@@ -113,7 +125,7 @@ def test_the_longest_text_is_short_enough() -> None:
     many = tuple(f"{'`@' * 400}{number}" for number in range(10_000))
     evidence = Evidence(many, many, many, many, many, many)
     pages = tuple(f"https://github.example.com/{'a' * 900}/{number}" for number in range(16))
-    text = body(account("`@" * 100_000, evidence=evidence, related=pages))
+    text = pull_request_body(account("`@" * 100_000, evidence=evidence, related=pages))
     assert len(text) < MOST_BODY_CHARS
     assert parsed(text)[0] == [*OURS, "Goes with"]
 
@@ -132,7 +144,7 @@ def test_the_longest_text_is_short_enough() -> None:
 )
 def test_what_is_ours_is_checked_too(changed: dict[str, object]) -> None:
     with pytest.raises(InvalidRequest):
-        body(account(**changed))
+        pull_request_body(account(**changed))
 
 
 def test_a_note_begins_with_its_marker() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.batch.report import API, COMMAND, OFFLINE, markdown
+from benchmarks.batch.report import API, COMMAND, OFFLINE, compared, markdown
 from benchmarks.batch.workload import Workload, answers, digest
 from zoran_ray.batch.lines import Line, read_lines
 
@@ -46,9 +46,10 @@ def test_ratios_are_taken_within_a_round() -> None:
     timing = {"p50": 5.0, "p99": 9.0}
     row = {"workload": "w", "condition": "no batch", "ttft_ms": timing, "latency_ms": timing}
     machine = {"cores": 2, "cpu": "c", "versions": {"ray": "2"}}
-    text = markdown(
-        {"started": "2026-01-01T", "machine": machine, "samples": samples, "interactive": [row]}, "f.json"
-    )
+    results = {"started": "2026-01-01T", "machine": machine, "samples": samples, "interactive": [row]}
+    kept = compared(results)
+    assert not any("digest" in each for each in kept["samples"])
+    text = markdown(kept, "f.json")
     assert "| w | `zoran batch run` | 50 (10–90) | 0.95 (0.9–1) | 75.0% |" in text
     assert "| w | `/v1/batches` | 5 | – | – |" in text
     assert "| w | no batch | 5 / 9 | 5 |" in text

@@ -86,7 +86,7 @@ def test_a_program_that_is_not_there(backend: Backend) -> None:
 def test_every_bound_holds(backend: Backend) -> None:
     found = inspect(backend)
     assert found.is_good, found.held
-    assert len(found.held) >= 10
+    assert len(found.held) == 12
 
 
 def test_every_bound_holds_with_gvisor(backend: Backend) -> None:

@@ -294,6 +294,25 @@ def test_a_training_goes_on_only_with_its_own_checkpoint(tmp_path: Path) -> None
 
 
 @pytest.mark.engine
+def test_an_untrained_model_looks_at_the_token_before_and_for_the_same_token() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.reasoning.pocket.model import untrained
+
+    torch.set_num_threads(1)
+    model = untrained("small", 0)
+    model.config._attn_implementation = "eager"
+    said = [number_id(number) for number in random.Random(2).sample(range(NUMBERS), 12)]
+    with torch.no_grad():
+        found = model(input_ids=torch.tensor([[USER, *said, USER, *said]]), output_attentions=True)
+    before, same = found.attentions[0][0, 0], found.attentions[1][0, 0]
+    places = torch.arange(1, 26)
+    assert before[places, places - 1].min() > 0.5
+    assert before[places, places - 1].mean() > 0.9
+    second = torch.arange(14, 25)
+    assert same[second, second - 12].mean() > 0.3  # what came after it, of 26 places
+
+
+@pytest.mark.engine
 def test_numbers_that_end_alike_begin_alike() -> None:
     torch = pytest.importorskip("torch")
     from benchmarks.reasoning.pocket.model import untrained

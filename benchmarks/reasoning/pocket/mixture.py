@@ -27,9 +27,9 @@ SHARES: Mapping[Share, float] = {
 }  # fmt: skip
 """Parts of the instances that are drawn (together 1). An instance gives one to eight lessons."""
 
-DRILLS_FIRST, DRILLS_LATER = 0.6, 0.3
+DRILLS_FIRST, DRILLS_LATER = 0.6, 0.15
 """Parts of what is taught that are drills, in the first pools and later."""
-FIRST_POOLS = 30
+FIRST_POOLS = 20
 _POOL = 16
 """Batches that are packed together: lessons of like length meet, and little is padding."""
 

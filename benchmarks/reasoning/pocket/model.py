@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import Module
 from transformers import LlamaForCausalLM
 
+from benchmarks.reasoning.pocket.wiring import wire
 from benchmarks.reasoning.pocket.words import NUMBERS, VOCABULARY, number_id
 from zoran_ray.pocket.train import POCKET, Shape, build_model
 
@@ -30,6 +31,7 @@ def untrained(size: str, seed: int) -> LlamaForCausalLM:
     """A model of a size, the same for the same seed."""
     model = build_model(seed, SIZES[size], VOCABULARY)
     circled(model)
+    wire(model)
     return model
 
 

@@ -1,8 +1,8 @@
 """Gives a model two heads that copy, before it is trained: an induction pair.
 
 One head of the first layer looks at the token before, one of the second at what came after the same token
-earlier. Models come to this by themselves, but late, and before it they carry nothing from a question into an
-answer. Source: Olsson et al., "In-context Learning and Induction Heads" (2022).
+earlier. Models come to this by themselves, but late, and before it they carry nothing from a question into
+an answer. Source: Olsson et al., "In-context Learning and Induction Heads" (2022).
 """
 
 import math
@@ -22,14 +22,18 @@ _FAST = 3
 
 @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
 def wire(model: LlamaForCausalLM) -> None:
-    """Sets the first heads of the first two layers. Other weights stay as they are."""
+    """Sets the first heads of the first two layers, and gives all embeddings a part in common."""
     first, second = model.model.layers[0], model.model.layers[1]
     size, width = model.config.head_dim, model.config.hidden_size
     table = model.model.embed_tokens.weight
+    common = torch.randn(
+        width
+    )  # a query that depends on the place alone needs something that all tokens have
+    table += table.norm(dim=1).mean() * common / common.norm()
     seen = _normed(table, first.input_layernorm.weight)
     basis, _ = torch.linalg.qr(torch.cat([seen.mean(0)[:, None], torch.randn(width, 3 * size)], dim=1))
     own, before, said = basis[:, 1:].T.split(size)
-    strength = float(table.norm(dim=1).mean()) / math.sqrt(width * size / width)
+    strength = float(table.norm(dim=1).mean()) / math.sqrt(size)
     _look_before(first.self_attn, seen, _frequencies(model))
     _carry(first.self_attn, own, before, strength)
     _look_for_the_same(second.self_attn, own, before)
@@ -62,7 +66,7 @@ def _look_before(attention: Module, seen: Tensor, frequencies: Tensor) -> None:
 
 def _look_for_the_same(attention: Module, own: Tensor, before: Tensor) -> None:
     """Queries are this token, keys the one before: in the dimensions that hardly turn."""
-    size, width = own.shape
+    size = len(own)
     slow = [*range(size // 4, size // 2), *range(3 * size // 4, size)]
     # Of a token's square, a half is its own in the second layer, and of that these dimensions are a part.
     length = math.sqrt(_SIMILAR * math.sqrt(size) / (0.5 * len(slow)))

@@ -116,7 +116,9 @@ def told(text: str, name: str, tokens: int, *, last: bool = False) -> str:
         last: Whether its end is what matters.
     """
     most = tokens * CHARS_PER_TOKEN
-    return fenced(text[-most:] if last else text, name, most, truncated=last and len(text) > most)
+    if last and len(text) > most:
+        return _fenced(f"… {text[-most:]}", name)
+    return fenced(text, name, most)
 
 
 def _fenced(text: str, name: str) -> str:

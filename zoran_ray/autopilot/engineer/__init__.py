@@ -9,7 +9,7 @@ from zoran_ray.autopilot.engineer.engineer import Engineer, Tell
 from zoran_ray.autopilot.engineer.place import Place
 from zoran_ray.autopilot.engineer.prompts import EDITING, PLANNING
 from zoran_ray.autopilot.engineer.proving import TEST_COMMAND, Baseline
-from zoran_ray.autopilot.engineer.settings import MOST_TRIES, EngineerSettings
+from zoran_ray.autopilot.engineer.settings import MOST_TRIES, EngineerSettings, task_budget
 from zoran_ray.autopilot.engineer.values import (
     Attempt,
     Job,
@@ -26,5 +26,5 @@ from zoran_ray.autopilot.engineer.values import (
 __all__ = [
     "EDITING", "MOST_TRIES", "PLANNING", "TEST_COMMAND", "Attempt", "Baseline", "Engineer",
     "EngineerSettings", "Job", "Outcome", "Place", "Plan", "Tell", "Work", "attempt_facts", "attempt_of",
-    "change_facts", "plan_facts", "plan_of",
+    "change_facts", "plan_facts", "plan_of", "task_budget",
 ]  # fmt: skip

@@ -27,13 +27,17 @@ class Draft:
         self._tree = tree
         self._texts = texts
 
-    def attempt(self, job: Job, plan: Plan, number: int, answer: str, shown: View) -> Attempt:
+    def attempt(
+        self, job: Job, plan: Plan, number: int, answer: str, shown: View, only: str | None = None
+    ) -> Attempt:
         """The try that an answer is. Blocks while git runs.
+
+        Args:
+            only: The one file that was asked for whole: a text under no path is that file.
 
         Raises:
             GitError: The commit cannot be made.
         """
-        only = shown.files[0].path if len(shown.files) == 1 else None
         try:
             edits = parse_edits(restored(_spoken(answer), [file.text for file in shown.files]), only)
             refused = self._refused(edits)

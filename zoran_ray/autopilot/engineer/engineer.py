@@ -7,9 +7,10 @@ Each step can be taken by itself, so that a task whose worker ended goes on wher
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from zoran_ray.autopilot.context import CHARS_PER_TOKEN, Ranking, View, readable, view
+from zoran_ray.autopilot.context import CHARS_PER_TOKEN, Ranking, Shown, View, readable, view
 from zoran_ray.autopilot.engineer.editing import Draft
 from zoran_ray.autopilot.engineer.place import Place
 from zoran_ray.autopilot.engineer.prompts import edit_prompt, plan_prompt
@@ -88,6 +89,8 @@ class Engineer:
             SandboxUnavailable: The tests are needed, and there is no sandbox.
             PermissionDenied: They are needed, and the policy names no command for them.
         """
+        redact = self._engine.redact
+        job = replace(job, message=redact(job.message), known=redact(job.known))
         tree = await asyncio.to_thread(self._repository.tree, job.base)
         texts = await asyncio.to_thread(readable, tree, self._engine)
         ranking = await asyncio.to_thread(Ranking, texts.files, self._harness.holds)
@@ -117,9 +120,9 @@ class Engineer:
         last = tried[-1] if tried else None
         shown = await self._view(place, (*plan.files, *(last.changed if last else ())))
         settings, number = self._settings, len(tried) + 1
-        prompt = edit_prompt(
-            place.job, shown, place.said, plan, last, settings.limits, whole=self._writes_whole(shown)
-        )
+        sources = [file for file in shown.files if not self._harness.holds(file.path)]
+        whole = self._are_short(sources)
+        prompt = edit_prompt(place.job, shown, place.said, plan, last, settings.limits, whole=whole)
         warmth = settings.temperature + (0.2 if last else 0.0)
         sampling = Sampling(temperature=warmth, max_tokens=settings.answer_tokens)
         text, finish = await self._asked(prompt, sampling)
@@ -127,7 +130,8 @@ class Engineer:
             reason = f"The answer was cut at {settings.answer_tokens} tokens. Change less at once."
             return Attempt(number, Outcome.UNREADABLE, (reason,), answer=text)
         draft = Draft(self._repository, self._engine, place.tree, place.texts)
-        return await asyncio.to_thread(draft.attempt, place.job, plan, number, text, shown)
+        only = sources[0].path if whole and len(sources) == 1 else None
+        return await asyncio.to_thread(draft.attempt, place.job, plan, number, text, shown, only)
 
     async def test(self, place: Place, attempt: Attempt) -> Attempt:
         """A drafted try with what the tests show. Raises: ZoranError: They could not be run."""
@@ -167,9 +171,9 @@ class Engineer:
             view, place.texts, place.ranking, job.message, place.said, needed, limits
         )
 
-    def _writes_whole(self, shown: View) -> bool:
+    def _are_short(self, sources: Sequence[Shown]) -> bool:
+        """Whether files are short enough to be written whole."""
         most = self._settings.whole_tokens * CHARS_PER_TOKEN
-        sources = [file for file in shown.files if not self._harness.holds(file.path)]
         return all(file.whole for file in sources) and sum(len(file.text) for file in sources) <= most
 
     async def _asked(self, prompt: Sequence[Message], sampling: Sampling) -> tuple[str, str]:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 
 from zoran_ray.autopilot.context import ContextLimits
+from zoran_ray.policy import Policy
+from zoran_ray.reasoning.budget import Budget
+from zoran_ray.reasoning.completion import NOTHING_USED, Used
 
 MOST_TRIES = 3
 
@@ -27,3 +30,18 @@ class EngineerSettings:
     tries: int = MOST_TRIES
     whole_tokens: int = 700
     temperature: float = 0.0
+
+
+def task_budget(policy: Policy, spent: Used = NOTHING_USED, spent_s: float = 0.0) -> Budget:
+    """What a task may still use.
+
+    Args:
+        spent: What it used before, as its facts tell.
+        spent_s: How long it was worked on before, in seconds.
+    """
+    most = policy.budgets
+    return Budget(
+        tokens=max(0, most.tokens - spent.tokens),
+        nano_usd=max(0, round(most.usd * 1e9) - spent.nano_usd),
+        wall_s=max(0.0, most.wall_s - spent_s),
+    )

@@ -1,11 +1,11 @@
 """Pull requests: opened, read and merged on a forge, each once. Knows no policy and no task's course.
 
 forge = forge_of("https://github.com/team/project", token)
-number, url = open_once(Work(tasks, lease, forge, "pull request 1"), Wanted(head, base, title(…), body(…)))
+number, url = open_once(Work(tasks, lease, forge, "pull request 1"), Wanted(head, base, title, body))
 commit = merge_once(Work(tasks, lease, forge, "merge 1"), number, Commits(head, base), MergeMethod.MERGE)
 """
 
-from zoran_ray.autopilot.forge.body import Account, body, marker, note, title
+from zoran_ray.autopilot.forge.body import Account, marker, note, pull_request_body, pull_request_title
 from zoran_ray.autopilot.forge.choose import API_URLS, forge_of
 from zoran_ray.autopilot.forge.forge import (
     Check,
@@ -22,8 +22,8 @@ from zoran_ray.autopilot.forge.plain import PlainRemote
 from zoran_ray.autopilot.forge.prose import one_line
 
 __all__ = [
-    "API_URLS", "Account", "Check", "Forge", "GitHubForge", "MergeMethod", "PlainRemote", "PullRequest",
-    "PullState", "Reviews", "Commits", "Wanted", "Work", "body", "close_once", "comment_once", "forge_of",
-    "marker", "merge_once", "note", "one_line", "open_once", "refuse_unmet", "same_base", "same_head",
-    "title",
+    "API_URLS", "Account", "Check", "Commits", "Forge", "GitHubForge", "MergeMethod", "PlainRemote",
+    "PullRequest", "PullState", "Reviews", "Wanted", "Work", "close_once", "comment_once", "forge_of",
+    "marker", "merge_once", "note", "one_line", "open_once", "pull_request_body", "pull_request_title",
+    "refuse_unmet", "same_base", "same_head",
 ]  # fmt: skip

@@ -64,12 +64,12 @@ def marker(task: str, purpose: str = "change") -> str:
     return f"<!-- zoran {task} {purpose} -->"
 
 
-def title(text: str) -> str:
+def pull_request_title(text: str) -> str:
     """A title of a pull request, in a model's words."""
     return one_line(text, MOST_TITLE_CHARS) or "Mend what the task describes"
 
 
-def body(account: Account, purpose: str = "change") -> str:
+def pull_request_body(account: Account, purpose: str = "change") -> str:
     """The text of a pull request.
 
     Raises:

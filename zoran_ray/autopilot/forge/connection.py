@@ -81,7 +81,7 @@ class _Connection(HTTPSRequestsConnectionClass):
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._asked()
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             raise DeadlineExceeded(f"The forge did not answer within {self._deadline_s:g} s.") from None
         except httpx.ConnectError:
             raise Unreachable("No connection to the forge.") from None

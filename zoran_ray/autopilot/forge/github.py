@@ -5,7 +5,7 @@ out of answers and ask again by themselves. Decides nothing about what may be me
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import quote
 
 from github import GithubException
@@ -165,9 +165,9 @@ class GitHubForge:
 
     def _is_me(self, user: answers.User | None) -> bool:
         """An app's token cannot ask who it is; apps are bots, and ours is taken to be the only one."""
-        me = self._who()
         if user is None:
             return False
+        me = self._who()
         return user.type == "Bot" if me is None else user.id == me.id
 
     def _who(self) -> answers.User | None:
@@ -175,8 +175,8 @@ class GitHubForge:
             try:
                 self._me = read(answers.User, self._requests.ask("GET", "/user"))
             except GithubException as error:
-                told: Any = refusal(error, self._requests.now())
-                if error.status not in (403, 404) or not isinstance(told, ForgeRefused):
+                told = refusal(error, self._requests.now())
+                if error.status not in (403, 404) or told.retryable:
                     raise told from None
             self._asked_who = True
         return self._me

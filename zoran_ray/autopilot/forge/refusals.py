@@ -31,7 +31,9 @@ def refusal(error: GithubException, now: float) -> ZoranError:
         )
     match error.status:
         case 401:
-            return ForgeRefused("The forge refuses our token. Give the operator's `token` anew.")
+            return ForgeRefused(
+                "The forge refuses our token: it has expired, or was revoked. Give another one."
+            )
         case 403:
             return ForgeRefused(
                 "The token may not do this. It needs to read and write pull requests, and to read contents,"

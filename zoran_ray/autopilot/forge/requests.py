@@ -58,7 +58,7 @@ class Requests:
             parameters: Of the query.
 
         Raises:
-            GithubException: A status that is none of success; see `refused`.
+            GithubException: A status that is none of success; `refusals` says what it means.
             Unreachable, DeadlineExceeded, UpstreamError: No answer, or none that can be read.
         """
         where = path if path.startswith("/") else f"/repos/{self.repository}/{path}"
