@@ -1,6 +1,7 @@
 """What a model is shown of a repository: what matters first, within a size, without secrets, in a fence."""
 
 import re
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -14,6 +15,7 @@ from zoran_ray.autopilot.context import (
     View,
     readable,
     restored,
+    symbols,
     symbols_of,
     told,
     view,
@@ -76,6 +78,15 @@ def test_symbols_of_each_language(path: str) -> None:
     assert [symbol.name for symbol in found] == names
     for symbol in found:
         assert symbol.head[:4] in text.split("\n")[symbol.line - 1]
+
+
+def test_without_tree_sitter_files_are_known_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tree_sitter", None)
+    symbols._language.cache_clear()
+    assert symbols_of("src/shop/cart.py", CART) == ()
+    assert "src/shop/cart.py" in seen(FILES, "cart").map
+    monkeypatch.undo()
+    symbols._language.cache_clear()
 
 
 @pytest.mark.parametrize("bad", ["(" * 50_000, "class A:\n " * 9_000, "x=(" * 30_000, "\x00\ud800"])

@@ -18,10 +18,10 @@ from zoran_ray.autopilot.engineer import (
     EDITING,
     PLANNING,
     Attempt,
+    AttemptOutcome,
     Engineer,
     EngineerSettings,
     Job,
-    Outcome,
     Plan,
     Work,
     attempt_facts,
@@ -115,7 +115,12 @@ def test_a_bug_is_mended_and_that_is_proven(bench: Bench) -> None:
     assert work.plan == Plan(PLAN.strip(), ("calc.py",))
     best = work.best
     assert best is not None
-    assert (best.outcome, best.changed, best.added, best.removed) == (Outcome.PROVEN, ("calc.py",), 1, 1)
+    assert (best.outcome, best.changed, best.added, best.removed) == (
+        AttemptOutcome.PROVEN,
+        ("calc.py",),
+        1,
+        1,
+    )
     assert best.evidence is not None
     assert best.evidence.fixed == ("tests.test_calc::test_add",)
     assert "+    return a + b" in best.diff
@@ -123,7 +128,11 @@ def test_a_bug_is_mended_and_that_is_proven(bench: Bench) -> None:
     assert bench.repository.tree(best.commit).files["calc.py"] == BUGGY.replace(b"a - b", b"a + b")
     assert confidence(change_facts(best)) > 0.95
     assert work.used.calls == 2
-    assert [getattr(each, "outcome", None) for each in heard] == [None, Outcome.DRAFTED, Outcome.PROVEN]
+    assert [getattr(each, "outcome", None) for each in heard] == [
+        None,
+        AttemptOutcome.DRAFTED,
+        AttemptOutcome.PROVEN,
+    ]
     assert model.prompts[0].startswith(f"system: {PLANNING}")
     assert model.prompts[1].startswith(f"system: {EDITING}")
     assert "assert -1 == 3" in model.prompts[0]
@@ -154,7 +163,7 @@ def test_small_files_are_asked_for_whole_and_others_in_blocks(bench: Bench) -> N
 
 def test_failing_tests_are_told_and_bettered(bench: Bench) -> None:
     work, model = bench.work(saying(WRONG, RIGHT))
-    assert [each.outcome for each in work.attempts] == [Outcome.FAILED, Outcome.PROVEN]
+    assert [each.outcome for each in work.attempts] == [AttemptOutcome.FAILED, AttemptOutcome.PROVEN]
     assert "No test that failed before passes now." in model.prompts[2]
     assert "assert 2 == 3" in model.prompts[2]
     assert model.samplings[2].temperature > model.samplings[1].temperature
@@ -164,23 +173,35 @@ def test_failing_tests_are_told_and_bettered(bench: Bench) -> None:
 CHANGES_A_TEST = (
     "tests/test_calc.py\n<<<<<<< SEARCH\n    assert add(1, 2) == 3\n=======\n    pass\n>>>>>>> REPLACE\n"
 )
-REFUSED: dict[str, tuple[str, Outcome, str]] = {
-    "prose only": ("You should add, not subtract.", Outcome.UNREADABLE, "changes nothing"),
-    "no such passage": (RIGHT.replace("a - b", "a / b"), Outcome.UNREADABLE, "nearest lines"),
-    "malformed": (RIGHT.replace(">>>>>>> REPLACE\n", ""), Outcome.UNREADABLE, "has no end"),
-    "tests edited": (CHANGES_A_TEST, Outcome.REFUSED, "paths.forbid.existing-tests"),
-    "a conftest": (f"{RIGHT}\nconftest.py\n```\nx = 1\n```\n", Outcome.REFUSED, "test-machinery"),
-    "ends the program": (f"{RIGHT}\ne.py\n```\nos._exit(0)\n```\n", Outcome.REFUSED, "forbidden.hard-exit"),
-    "a secret": (RIGHT.replace("a + b", f"a + b  # {KEY}"), Outcome.REFUSED, "secrets.detectors.api_key"),
-    "leaves the repository": ("../../x.py\n```\nx = 1\n```\n", Outcome.REFUSED, "built in: names"),
+REFUSED: dict[str, tuple[str, AttemptOutcome, str]] = {
+    "prose only": ("You should add, not subtract.", AttemptOutcome.UNREADABLE, "changes nothing"),
+    "no such passage": (RIGHT.replace("a - b", "a / b"), AttemptOutcome.UNREADABLE, "nearest lines"),
+    "malformed": (RIGHT.replace(">>>>>>> REPLACE\n", ""), AttemptOutcome.UNREADABLE, "has no end"),
+    "tests edited": (CHANGES_A_TEST, AttemptOutcome.REFUSED, "paths.forbid.existing-tests"),
+    "a conftest": (f"{RIGHT}\nconftest.py\n```\nx = 1\n```\n", AttemptOutcome.REFUSED, "test-machinery"),
+    "ends the program": (
+        f"{RIGHT}\ne.py\n```\nos._exit(0)\n```\n",
+        AttemptOutcome.REFUSED,
+        "forbidden.hard-exit",
+    ),
+    "a secret": (
+        RIGHT.replace("a + b", f"a + b  # {KEY}"),
+        AttemptOutcome.REFUSED,
+        "secrets.detectors.api_key",
+    ),
+    "leaves the repository": ("../../x.py\n```\nx = 1\n```\n", AttemptOutcome.REFUSED, "built in: names"),
     "an absolute path": (
         "*** Begin Patch\n*** Add File: /x.py\n+x\n*** End Patch\n",
-        Outcome.REFUSED,
+        AttemptOutcome.REFUSED,
         "names",
     ),
-    "a hook": (".git/hooks/pre-commit\n```\nx\n```\n", Outcome.REFUSED, "built in: names"),
-    "a workflow": (".github/workflows/a.yml\n```\nx: 1\n```\n", Outcome.REFUSED, "paths.forbid.pipelines"),
-    "a file that is a folder": ("README.md/b.md\n```\nx\n```\n", Outcome.REFUSED, "one name"),
+    "a hook": (".git/hooks/pre-commit\n```\nx\n```\n", AttemptOutcome.REFUSED, "built in: names"),
+    "a workflow": (
+        ".github/workflows/a.yml\n```\nx: 1\n```\n",
+        AttemptOutcome.REFUSED,
+        "paths.forbid.pipelines",
+    ),
+    "a file that is a folder": ("README.md/b.md\n```\nx\n```\n", AttemptOutcome.REFUSED, "one name"),
 }
 
 
@@ -190,17 +211,17 @@ def test_what_may_not_be_is_refused_told_and_tried_again(tmp_path: Path, name: s
     bench = Bench(tmp_path, {**BASE, "README.md": b"x\n"})
     advice = bench.job(tests_needed=False)
     work, model = bench.work(saying(answer, RIGHT), runner=NoRunner(), job=advice)
-    assert [each.outcome for each in work.attempts] == [outcome, Outcome.DRAFTED]
+    assert [each.outcome for each in work.attempts] == [outcome, AttemptOutcome.DRAFTED]
     assert says in " ".join(work.attempts[0].reasons)
     assert says in model.prompts[2]
-    if outcome is Outcome.REFUSED:
+    if outcome is AttemptOutcome.REFUSED:
         assert work.attempts[0].diff == ""
         assert KEY not in json.dumps(attempt_facts(work.attempts[0]))
 
 
 def test_signs_that_are_none_are_written_as_one_that_is(bench: Bench) -> None:
     work, _ = bench.work(saying("calc.py\n```\nx = '\ud800'\n```\n", RIGHT))
-    assert [each.outcome for each in work.attempts] == [Outcome.FAILED, Outcome.PROVEN]
+    assert [each.outcome for each in work.attempts] == [AttemptOutcome.FAILED, AttemptOutcome.PROVEN]
     assert "+x = '?'" in work.attempts[0].diff
 
 
@@ -227,7 +248,7 @@ def test_a_cut_answer_is_no_answer(bench: Bench) -> None:
         )
 
     work = asyncio.run(whole())
-    assert [each.outcome for each in work.attempts] == [Outcome.UNREADABLE, Outcome.PROVEN]
+    assert [each.outcome for each in work.attempts] == [AttemptOutcome.UNREADABLE, AttemptOutcome.PROVEN]
     assert "was cut" in work.attempts[0].reasons[0]
 
 
@@ -268,7 +289,7 @@ def test_a_lone_text_is_the_file_that_was_asked_for_whole(bench: Bench) -> None:
     bare = WHOLE.removeprefix("calc.py\n")
     assert bench.work(saying(bare))[0].ended == "proven"
     never = EngineerSettings(whole_tokens=0, tries=1)
-    assert bench.work(saying(bare), settings=never)[0].attempts[0].outcome is Outcome.UNREADABLE
+    assert bench.work(saying(bare), settings=never)[0].attempts[0].outcome is AttemptOutcome.UNREADABLE
 
 
 def test_a_budget_is_what_the_policy_leaves() -> None:
@@ -300,9 +321,9 @@ def test_a_secret_of_the_repository_reaches_no_model_and_survives(tmp_path: Path
     near = RIGHT.replace("    return a - b\n=", "    return a - b\n\n\nTOKEN = 1\n=")
     work, model = bench.work(saying(whole, near, RIGHT))
     assert [each.outcome for each in work.attempts] == [
-        Outcome.UNREADABLE,
-        Outcome.UNREADABLE,
-        Outcome.PROVEN,
+        AttemptOutcome.UNREADABLE,
+        AttemptOutcome.UNREADABLE,
+        AttemptOutcome.PROVEN,
     ]
     assert "not shown all of this file" in work.attempts[0].reasons[0]
     assert all(KEY not in prompt for prompt in model.prompts)
@@ -351,10 +372,10 @@ def test_work_goes_on_where_it_stood(bench: Bench) -> None:
     tried = [attempt_of(json.loads(json.dumps(attempt_facts(each)))) for each in work.attempts]
     assert tried == [replace(each, answer="") for each in work.attempts]
     again, model = bench.work(lambda prompt, call: RIGHT, plan=plan, tried=tried)
-    assert [each.outcome for each in again.attempts] == [Outcome.FAILED, Outcome.PROVEN]
+    assert [each.outcome for each in again.attempts] == [AttemptOutcome.FAILED, AttemptOutcome.PROVEN]
     assert len(model.prompts) == 1
     assert "No test that failed before" in model.prompts[0]
-    drafted = replace(again.attempts[1], outcome=Outcome.DRAFTED, evidence=None)
+    drafted = replace(again.attempts[1], outcome=AttemptOutcome.DRAFTED, evidence=None)
     last, model = bench.work(saying(), plan=plan, tried=[tried[0], drafted])
     assert last.ended == "proven"
     assert model.prompts == []

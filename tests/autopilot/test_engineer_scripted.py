@@ -15,7 +15,7 @@ from benchmarks.reasoning.model import ServedModel
 from tests.autopilot.test_testing import Here
 from tests.reasoning.scripted import asking
 from zoran_ray.autopilot.demo import DEMO_MESSAGE, DEMO_MODEL, demo_repository, demo_script
-from zoran_ray.autopilot.engineer import PLANNING, Engineer, EngineerSettings, Job, Outcome, Work
+from zoran_ray.autopilot.engineer import PLANNING, AttemptOutcome, Engineer, EngineerSettings, Job, Work
 from zoran_ray.autopilot.git import Author, Repository
 from zoran_ray.autopilot.scripted_model import LABEL, PREFIX, Reply, Script, ScriptedServer
 from zoran_ray.client import AsyncClient
@@ -92,7 +92,7 @@ def test_no_trick_is_proven(bug: Bug, tmp_path: Path, name: str) -> None:
     work = mended(tmp_path, BugScript([bug]), name, bug.message, tries=1)
     assert work.ended == "tries"
     assert work.best is None
-    assert work.attempts[0].outcome is not Outcome.DRAFTED
+    assert work.attempts[0].outcome is not AttemptOutcome.DRAFTED
     assert work.attempts[0].reasons
 
 

@@ -91,8 +91,8 @@ def view(
     """
     limits = limits or ContextLimits()
     order = ranking.ranked(message, said, needed)
-    rest = [path for path in sorted(texts.files) if path not in set(order)]
-    table = repository_map([*order, *rest], texts.files.__getitem__, limits.map_tokens * CHARS_PER_TOKEN)
+    every = list(dict.fromkeys([*order, *sorted(texts.files)]))
+    table = repository_map(every, texts.files.__getitem__, limits.map_tokens * CHARS_PER_TOKEN)
     lines = ranking.lines(said, message)
     room, shown = limits.files_tokens * CHARS_PER_TOKEN, list[Shown]()
     for path in order[: limits.files]:

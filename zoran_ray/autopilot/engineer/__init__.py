@@ -12,8 +12,8 @@ from zoran_ray.autopilot.engineer.proving import TEST_COMMAND, Baseline
 from zoran_ray.autopilot.engineer.settings import MOST_TRIES, EngineerSettings, task_budget
 from zoran_ray.autopilot.engineer.values import (
     Attempt,
+    AttemptOutcome,
     Job,
-    Outcome,
     Plan,
     Work,
     attempt_facts,
@@ -24,7 +24,24 @@ from zoran_ray.autopilot.engineer.values import (
 )
 
 __all__ = [
-    "EDITING", "MOST_TRIES", "PLANNING", "TEST_COMMAND", "Attempt", "Baseline", "Engineer",
-    "EngineerSettings", "Job", "Outcome", "Place", "Plan", "Tell", "Work", "attempt_facts", "attempt_of",
-    "change_facts", "plan_facts", "plan_of", "task_budget",
+    "EDITING",
+    "MOST_TRIES",
+    "PLANNING",
+    "TEST_COMMAND",
+    "Attempt",
+    "AttemptOutcome",
+    "Baseline",
+    "Engineer",
+    "EngineerSettings",
+    "Job",
+    "Place",
+    "Plan",
+    "Tell",
+    "Work",
+    "attempt_facts",
+    "attempt_of",
+    "change_facts",
+    "plan_facts",
+    "plan_of",
+    "task_budget",
 ]  # fmt: skip

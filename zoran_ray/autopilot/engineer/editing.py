@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from zoran_ray.autopilot.context import Texts, View, restored
 from zoran_ray.autopilot.edits import Edit, EditError, Remove, Write, apply_edits, parse_edits
-from zoran_ray.autopilot.engineer.values import Attempt, Job, Outcome, Plan
+from zoran_ray.autopilot.engineer.values import Attempt, AttemptOutcome, Job, Plan
 from zoran_ray.autopilot.git import Repository, Tree
 from zoran_ray.policy import DIFF_OPTIONS, Decision, Operation, PolicyEngine, read_diff
 
@@ -44,9 +44,9 @@ class Draft:
             changed = {} if refused else self._applied(edits, shown)
         except EditError as error:
             reason = self._engine.redact(error.message)  # it may show lines of a file
-            return Attempt(number, Outcome.UNREADABLE, (reason,), answer=answer)
+            return Attempt(number, AttemptOutcome.UNREADABLE, (reason,), answer=answer)
         if refused:
-            return Attempt(number, Outcome.REFUSED, refused, answer=answer)
+            return Attempt(number, AttemptOutcome.REFUSED, refused, answer=answer)
         return self._committed(job, plan, number, answer, changed)
 
     def _refused(self, edits: Sequence[Edit]) -> tuple[str, ...]:
@@ -79,15 +79,15 @@ class Draft:
         told = self._repository.diff_as(job.base, commit, DIFF_OPTIONS)
         decisions = [self._engine.decide_diff(told), self._engine.decide_text(message, "the message")]
         if reasons := _denials(decisions):
-            return Attempt(number, Outcome.REFUSED, reasons, answer=answer)
+            return Attempt(number, AttemptOutcome.REFUSED, reasons, answer=answer)
         diff = read_diff(told)
         paths = tuple(change.path for change in diff.changes)
         if set(paths) != set(changed):
             reason = "Other files than those of the edits would change: a file and a folder have one name."
-            return Attempt(number, Outcome.REFUSED, (reason,), answer=answer)
+            return Attempt(number, AttemptOutcome.REFUSED, (reason,), answer=answer)
         counted = [lines for lines in diff.lines.values() if lines]
         return Attempt(
-            number, Outcome.DRAFTED, (), paths, _asks(decisions),
+            number, AttemptOutcome.DRAFTED, (), paths, _asks(decisions),
             sum(added for added, _ in counted), sum(removed for _, removed in counted),
             commit, self._repository.diff(job.base, commit), answer=answer,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from zoran_ray.autopilot.engineer.place import Place
 from zoran_ray.autopilot.engineer.prompts import edit_prompt, plan_prompt
 from zoran_ray.autopilot.engineer.proving import Proof
 from zoran_ray.autopilot.engineer.settings import MOST_TRIES, EngineerSettings
-from zoran_ray.autopilot.engineer.values import Attempt, Job, Outcome, Plan, Work
+from zoran_ray.autopilot.engineer.values import Attempt, AttemptOutcome, Job, Plan, Work
 from zoran_ray.autopilot.git import Repository
 from zoran_ray.autopilot.testing import Harness
 from zoran_ray.errors import DeadlineExceeded, PermissionDenied, SandboxUnavailable
@@ -118,7 +118,7 @@ class Engineer:
             ZoranError: As `Ask`.
         """
         last = tried[-1] if tried else None
-        shown = await self._view(place, (*plan.files, *(last.changed if last else ())))
+        shown = await self._view(place, (*plan.files, *(place.ranking.named(last.answer) if last else ())))
         settings, number = self._settings, len(tried) + 1
         sources = [file for file in shown.files if not self._harness.holds(file.path)]
         whole = self._are_short(sources)
@@ -128,7 +128,7 @@ class Engineer:
         text, finish = await self._asked(prompt, sampling)
         if finish == "length":
             reason = f"The answer was cut at {settings.answer_tokens} tokens. Change less at once."
-            return Attempt(number, Outcome.UNREADABLE, (reason,), answer=text)
+            return Attempt(number, AttemptOutcome.UNREADABLE, (reason,), answer=text)
         draft = Draft(self._repository, self._engine, place.tree, place.texts)
         only = sources[0].path if whole and len(sources) == 1 else None
         return await asyncio.to_thread(draft.attempt, place.job, plan, number, text, shown, only)
@@ -148,7 +148,7 @@ class Engineer:
         assert run.plan is not None
         while True:
             last = run.attempts[-1] if run.attempts else None
-            if last is not None and last.outcome is Outcome.DRAFTED and place.before is not None:
+            if last is not None and last.outcome is AttemptOutcome.DRAFTED and place.before is not None:
                 run.tested(await self.test(place, last))
             elif ended := self._ended(place, run.attempts):
                 return ended
@@ -158,9 +158,9 @@ class Engineer:
     def _ended(self, place: Place, attempts: Sequence[Attempt]) -> str:
         """Why nothing more is tried; empty while something is."""
         last = attempts[-1].outcome if attempts else None
-        if last in (Outcome.PROVEN, Outcome.DRAFTED):
+        if last in (AttemptOutcome.PROVEN, AttemptOutcome.DRAFTED):
             return str(last)
-        if last is Outcome.FAILED and place.before is not None and place.before.fault:
+        if last is AttemptOutcome.FAILED and place.before is not None and place.before.fault:
             return "unprovable"
         tries = min(self._settings.tries, MOST_TRIES, self._engine.policy.budgets.tries)
         return "tries" if len(attempts) >= tries else ""

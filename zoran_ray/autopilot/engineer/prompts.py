@@ -28,7 +28,8 @@ _EDIT_RULES = (
     "Mend the cause with as small a change as does it. Leave tests, their configuration and what starts"
     " other programs as they are: tests are taken from the original, so changing them gains nothing. Never"
     " write passwords or keys. `‹` and `⟦` in what you are shown stand for `<` and `[`; a name like"
-    " `⟦api_key]` stands for a secret: leave its line alone. Lines like `… lines 5 to 9:` are no part of a file.\n\n"
+    " `⟦api_key]` stands for a secret: leave its line alone. Lines like `… lines 5 to 9:` are no part of"
+    " a file.\n\n"
 )
 _BLOCKS = """Answer with blocks like this one and a line of explanation at most:
 

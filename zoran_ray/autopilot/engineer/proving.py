@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from zoran_ray.autopilot.engineer import values
-from zoran_ray.autopilot.engineer.values import Attempt
+from zoran_ray.autopilot.engineer.values import Attempt, AttemptOutcome
 from zoran_ray.autopilot.git import Tree
 from zoran_ray.autopilot.testing import Evidence, Harness, Outcome, Run, compare, run_tests
 from zoran_ray.errors import SandboxUnavailable
@@ -93,6 +92,6 @@ class Proof:
 
 def _judged(attempt: Attempt, evidence: Evidence, said: str) -> Attempt:
     if evidence.holds:
-        return replace(attempt, outcome=values.Outcome.PROVEN, evidence=evidence)
-    failed = values.Outcome.FAILED
+        return replace(attempt, outcome=AttemptOutcome.PROVEN, evidence=evidence)
+    failed = AttemptOutcome.FAILED
     return replace(attempt, outcome=failed, evidence=evidence, reasons=evidence.reasons, said=said)

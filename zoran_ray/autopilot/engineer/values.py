@@ -55,7 +55,7 @@ class Plan:
         return line if len(line) <= 72 else f"{line[:71].rstrip()}…"
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """How far a try came."""
 
     UNREADABLE = "unreadable"
@@ -90,7 +90,7 @@ class Attempt:
     """
 
     number: int
-    outcome: Outcome
+    outcome: AttemptOutcome
     reasons: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
@@ -125,7 +125,11 @@ class Work:
     @property
     def best(self) -> Attempt | None:
         """The try that is worth something: proven, or drafted where nothing could be tested."""
-        good = [each for each in self.attempts if each.outcome in (Outcome.PROVEN, Outcome.DRAFTED)]
+        good = [
+            each
+            for each in self.attempts
+            if each.outcome in (AttemptOutcome.PROVEN, AttemptOutcome.DRAFTED)
+        ]
         return good[-1] if good else None
 
 
@@ -151,7 +155,7 @@ def attempt_of(facts: Mapping[str, Any]) -> Attempt:
     }
     if (evidence := facts["evidence"]) is not None:
         known["evidence"] = Evidence(**{name: tuple(value) for name, value in evidence.items()})
-    known["outcome"] = Outcome(facts["outcome"])
+    known["outcome"] = AttemptOutcome(facts["outcome"])
     return Attempt(**known)
 
 

@@ -150,7 +150,7 @@ class Repository:
         who = {
             f"GIT_{role}_{what}": value
             for role in ("AUTHOR", "COMMITTER")
-            for what, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", f"{at} +0000"))
+            for what, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", f"@{at} +0000"))
         }
         text = f"{message.rstrip()}\n\nSigned-off-by: {author.name} <{author.email}>\n"
         return self._git.line("commit-tree", tree, "-p", base, given=text.encode(), environ=who)
