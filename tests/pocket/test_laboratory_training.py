@@ -225,7 +225,7 @@ def test_a_tiny_model_learns_is_saved_and_takes_the_exam(tmp_path: Path) -> None
     training.finish()
     ((step, loss),) = training.progress.course
     assert step == training.progress.step == 100
-    assert loss < 5  # of the 7.3 nats of a guess
+    assert loss < 6  # of the 7.3 nats of a guess; a part of it are drills, which one layer cannot do
     model.config._attn_implementation = "sdpa"
     save_model(model, tmp_path, TEMPLATE, PHRASES)
     again = transformers.LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)

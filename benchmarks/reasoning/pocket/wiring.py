@@ -26,9 +26,8 @@ def wire(model: LlamaForCausalLM) -> None:
     first, second = model.model.layers[0], model.model.layers[1]
     size, width = model.config.head_dim, model.config.hidden_size
     table = model.model.embed_tokens.weight
-    common = torch.randn(
-        width
-    )  # a query that depends on the place alone needs something that all tokens have
+    # Queries that depend on the place alone need something that all tokens have.
+    common = torch.randn(width)
     table += table.norm(dim=1).mean() * common / common.norm()
     seen = _normed(table, first.input_layernorm.weight)
     basis, _ = torch.linalg.qr(torch.cat([seen.mean(0)[:, None], torch.randn(width, 3 * size)], dim=1))

@@ -1,7 +1,7 @@
 """Gives an answer back the signs that the fence took from what the model was shown.
 
 A fence replaces what could begin a mark or a control token by signs that look much like it; a model copies
-them into its edits, and the file has others.
+them into its edits, and the file has others. (In a new line, a model cannot write those signs themselves.)
 """
 
 from collections.abc import Iterable
