@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -173,6 +174,20 @@ async def test_nobody_to_ask_ends_it_and_leaves_the_rest():
     with pytest.raises(Unreachable):
         await runner(book, Asked({5: [Unreachable("x")] * 8}), 1, sleep=nap).run()
     assert [done.line.number for done in book.done] == [1, 2, 3, 4]
+
+
+async def test_nobody_to_ask_while_the_book_is_written_is_noticed_before_more_is_asked():
+    class Slow(Pages):
+        def settle(self, done, want):
+            if any(each.line.number == 4 for each in done):
+                time.sleep(0.3)  # the line after is lost meanwhile
+            return super().settle(done, want)
+
+    book = Slow(20)
+    ask = Asked({5: [Unreachable("x")] * 8})
+    with pytest.raises(Unreachable):
+        await runner(book, ask, 1, sleep=nap).run()
+    assert max(done.line.number for done in book.done) == 4
 
 
 async def test_a_place_that_another_left_is_found():

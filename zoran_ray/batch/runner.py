@@ -179,8 +179,8 @@ class Runner:
         raise AssertionError("the last try returns or raises")
 
     def _start(self) -> None:
-        """Ask as many as there is room for."""
-        while self._ready and self._room.enter(self._ready[0]):
+        """Ask as many as there is room for, while there is somebody to ask."""
+        while self._lost is None and self._ready and self._room.enter(self._ready[0]):
             line = self._ready.popleft()
             task = asyncio.create_task(self._asked(line))
             self._running[task] = line
