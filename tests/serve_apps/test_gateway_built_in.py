@@ -28,7 +28,11 @@ def test_the_ones_that_are_promised_are_there():
     assert {f"zoran/{name}" for name in promised} <= set(ALL.names())
 
 
-@pytest.mark.parametrize("model", ALL.names())
+# What searches needs somebody's memory, and roles need their processes: they have tests of their own.
+ALONE = [f"zoran/{name}" for name in ALL.described if name != "grounded"]
+
+
+@pytest.mark.parametrize("model", ALONE)
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_every_one_answers_and_leaves_a_trace(stack, model, streamed):
     content = "Use the numbers 2 2 to make 4." if "countdown" in model else "What is 2+2?"
@@ -55,6 +59,11 @@ async def test_every_one_answers_and_leaves_a_trace(stack, model, streamed):
 async def test_what_is_wrong_is_named(stack, fields, param):
     got = await ask(stack, "zoran/self-consistency", **fields)
     assert (got.status, got.json["error"]["param"]) == (400, param)
+
+
+async def test_who_searches_says_whose_memory_it_needs(stack):
+    got = await ask(stack, "zoran/grounded")
+    assert (got.status, got.json["error"]["param"]) == (400, "zoran.memory.subject")
 
 
 @pytest.mark.parametrize("model", ["zoran/best-of-n", "zoran/reflexion"])
