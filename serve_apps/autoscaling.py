@@ -79,6 +79,7 @@ class GpuAwarePolicy:
 
     def _signals(self, context: Context) -> Signals:
         gpus = self._gpus.count() if self._gpus_per_replica > 0 else GpuCount()
+        grows_to = gpus.alive if self._max_cluster_gpus is None else self._max_cluster_gpus
         reported = context.raw_metrics or {}
         return Signals(
             current=context.current_num_replicas,
@@ -91,9 +92,10 @@ class GpuAwarePolicy:
             ongoing_requests=context.total_num_requests,
             capacity=self._capacity,
             gpus_per_replica=self._gpus_per_replica,
-            alive_gpus=gpus.alive,
+            # A node that is being replaced can be counted beside the one that replaces it.
+            alive_gpus=min(gpus.alive, grows_to),
             free_gpus=gpus.free,
-            bringable_gpus=max(0.0, (self._max_cluster_gpus or 0.0) - gpus.alive),
+            bringable_gpus=max(0.0, grows_to - gpus.alive),
         )
 
 

@@ -20,8 +20,12 @@ class Events:
         self._over = False
 
     def step(self, step: Step) -> None:
-        """A step happened. Its text has all pieces, so that none of its own need wait any longer."""
-        if self._waiting and isinstance(last := self._waiting[-1], Piece) and last.id == step.id:
+        """A step happened. A thought's text has all its pieces: none of them need wait any longer.
+
+        An answer's pieces stay, for a voice does not say its step as a thought.
+        """
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, Piece) and last.id == step.id and step.kind != "answer":
             self._waiting.pop()
         self._waiting.append(step)
         self._some.set()

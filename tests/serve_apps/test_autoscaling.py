@@ -102,6 +102,7 @@ def test_bounds_are_serves_bounds_too() -> None:
         (GpuCount(free=1, alive=2), None, 2),
         (GpuCount(free=0, alive=1), 3, 3),
         (GpuCount(free=0, alive=4), 3, 1),
+        (GpuCount(free=3, alive=4), 3, 3),
     ],
 )
 def test_gpus_that_are_free_or_can_be_brought(counted: GpuCount, most: float | None, expected: int) -> None:

@@ -417,3 +417,16 @@ async def test_pieces_that_wait_become_one():
     events.step(step)
     events.end()
     assert [event async for event in events] == [Piece(1, 0, "cot", "thought", "abc"), step]
+
+
+async def test_an_answer_that_was_heard_loses_no_piece():
+    events = Events()
+    pieces = [Piece(1, 0, "draft", "answer", sign) for sign in "ab"]
+    events.piece(pieces[0])
+    heard = aiter(events)
+    assert await anext(heard) == pieces[0]
+    events.piece(pieces[1])
+    step = Step(1, 0, "draft", "answer", "ab")
+    events.step(step)
+    events.end()
+    assert [event async for event in heard] == [pieces[1], step]
