@@ -8,8 +8,6 @@ anything is answered, and only those that have to.
 import asyncio
 import contextlib
 import logging
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.memory_client import RayLink, shard_actor
 from actors.names import NAMESPACE
 from zoran_ray.errors import InvalidRequest, StateDamaged, Unavailable, ZoranError
-from zoran_ray.folders import sync_folder
+from zoran_ray.folders import replace_file
 from zoran_ray.memory.links import ShardLost
 from zoran_ray.memory.placement import FOLDER, Layout, Place
 from zoran_ray.memory.rules import MemoryRules
@@ -210,13 +208,7 @@ class MemoryDirector:
         data = orjson.dumps({"form": 1, "replicas": layout.replicas, "shards": rows})
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._folder, prefix=".layout.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._folder / LAYOUT_FILE)
-            sync_folder(self._folder)
+            replace_file(self._folder / LAYOUT_FILE, data)
         except OSError as error:
             raise Unavailable(f"{self._folder} cannot be written: {error.strerror}.") from error
 

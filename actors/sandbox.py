@@ -9,8 +9,9 @@ import ray
 from ray.exceptions import RayError
 
 from actors.sandbox_reaper import Reapers
-from zoran_ray.errors import DeadlineExceeded, Overloaded, SandboxUnavailable, ZoranError, plain
+from zoran_ray.errors import DeadlineExceeded, SandboxUnavailable, ZoranError, plain
 from zoran_ray.sandbox import Backend, Job, JobRequest, JobResult, Limits
+from zoran_ray.sandbox.admission import Admission
 
 SLOT = "docker_slot"
 """The custom resource: one for each container that a node may run at once."""
@@ -46,9 +47,8 @@ class RaySandbox:
     ) -> None:
         self._backend = backend
         self._limits = limits or Limits()
-        self._most = most
+        self._admission = Admission(most)
         self._wait_s = wait_s
-        self._held = 0
         self._reapers = reapers
         # Never retried: what broke one node would go on to break the next.
         self._task = ray.remote(run_job).options(num_cpus=0, resources={SLOT: 1}, max_retries=0)
@@ -75,17 +75,12 @@ class RaySandbox:
             DeadlineExceeded: No slot became free in time.
             InvalidRequest: The files or the arguments are not what a sandbox takes.
         """
-        if self._held >= self._most:
-            raise Overloaded("Too many jobs wait for the sandbox. Try again shortly.", retry_after_s=5.0)
-        self._held += 1
-        try:
+        with self._admission.one():
             await asyncio.to_thread(self._require_slots)
             limits = limits or self._limits
             request = JobRequest(dict(files), tuple(argv), timeout_s, limits)
             bound_s = self._wait_s + _OVERHEAD_S + min(timeout_s, limits.timeout_s)
             return await _result(self._task.remote(self._backend, request), bound_s)
-        finally:
-            self._held -= 1
 
     def _require_slots(self) -> None:
         """Refuse what would wait for ever, and see to it that every node has its reaper."""

@@ -15,24 +15,21 @@ from typing import Any, Literal, Protocol
 
 from serve_apps.gateway.memory_fields import Agreement, Draft, Search
 from serve_apps.gateway.memory_journal import MemoryJournal
-from zoran_ray.errors import ConfigError, EmbedderMismatch, InvalidRequest, PermissionDenied, Unavailable
+from serve_apps.gateway.memory_tenant import operator_only, source_of, tenant_of
+from zoran_ray.errors import ConfigError, EmbedderMismatch, InvalidRequest, Unavailable
 from zoran_ray.memory.answers import Stored
 from zoran_ray.memory.consent import Consent, minimised
 from zoran_ray.memory.embedder import EmbedderId
 from zoran_ray.memory.record import Provenance, Record, changed, embedding_bytes, new_id
-from zoran_ray.memory.rules import MemoryRules, entered, source_kind
+from zoran_ray.memory.rules import MemoryRules, entered
 from zoran_ray.memory.search import USUAL_LAYERS, Filter, Hit, Query
 from zoran_ray.memory.service import MemoryService, ShardStats
 from zoran_ray.messages import KeyInfo
 
 log = logging.getLogger("zoran.gateway")
 
-OPERATOR = "-"
-"""The tenant of keys that have none: the operator's own. No key may have it by name."""
 MOST_AT_ONCE = 8
 """Subjects that one call writes about at the same time."""
-_OPERATORS_OWN = "operator"
-_MOST_SOURCE_CHARS = 200
 
 
 class Embed(Protocol):
@@ -121,7 +118,7 @@ class MemoryDesk:
             created=now if draft.created is None else min(draft.created, now),
             layer=draft.layer,
             embedding=b"" if draft.embedding is None else embedding_bytes(draft.embedding),
-            source=_source(key, draft.source),
+            source=source_of(key, draft.source),
             consent=draft.consent,
             expires=draft.expires,
             conversation=draft.conversation,
@@ -302,35 +299,6 @@ class MemoryDesk:
         """Tells the journal of an act on a record, which must be there. Returns: The leaf."""
         with _plainly():
             return await self._journal.moving(await self._memory.get(tenant_of(key), record_id), act)
-
-
-def tenant_of(key: KeyInfo) -> str:
-    """Whose memory a key has. Raises: PermissionDenied: Its tenant has the name of the operator's own."""
-    if key.tenant == OPERATOR:
-        raise PermissionDenied(
-            f"The tenant {OPERATOR!r} is that of keys without one. Make a key with another tenant."
-        )
-    return key.tenant or OPERATOR
-
-
-def operator_only(key: KeyInfo) -> None:
-    """Raises: PermissionDenied: The key is a tenant's: it must neither see nor slow down the others."""
-    if tenant_of(key) != OPERATOR:
-        raise PermissionDenied("This is the operator's: use a key without a tenant.")
-
-
-def _source(key: KeyInfo, given: str) -> str:
-    """Where a record comes from.
-
-    A tenant's own application is believed within its tenant: it names users, tools and pages as it knows
-    them. `operator` is believed by the rules without more ado, so only a key without a tenant may say it.
-    """
-    if source_kind(given) == _OPERATORS_OWN and tenant_of(key) != OPERATOR:
-        raise PermissionDenied(
-            "A tenant's key cannot speak for the operator. Give another source, such as 'user:anna'.",
-            param="source",
-        )
-    return given or f"user:{key.name}"[:_MOST_SOURCE_CHARS]
 
 
 @contextlib.contextmanager

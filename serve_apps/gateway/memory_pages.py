@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
-from serve_apps.gateway.memory_desk import OPERATOR, Erasure, Kept, MemoryDesk, operator_only, tenant_of
+from serve_apps.gateway.memory_desk import Erasure, Kept, MemoryDesk
 from serve_apps.gateway.memory_fields import (
     About,
     Agreement,
@@ -23,6 +23,7 @@ from serve_apps.gateway.memory_fields import (
     Withdrawal,
     read_fields,
 )
+from serve_apps.gateway.memory_tenant import OPERATOR, operator_only, tenant_of
 from zoran_ray import wire
 from zoran_ray.errors import DeadlineExceeded
 from zoran_ray.memory.consent import consent_json

@@ -8,19 +8,16 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-import orjson
 import ray
 from ray.exceptions import RayError
 
-from actors.agent_client import RayAgents
+from actors.agent_client import RayAgents, agent_states, restart_agent
 from actors.names import AGENT_SUPERVISOR, NAMESPACE, call, named
 from serve_apps.gateway.agent_role import HostedRole
+from tests.integration.own_ray import last_line, own_ray
 from zoran_ray.errors import ZoranError
 from zoran_ray.reasoning.budget import Budget, Purse
 from zoran_ray.reasoning.completion import Completion, Completions, Message, Sampling, Used
@@ -118,8 +115,12 @@ async def kills(drive: Drive) -> dict[str, Any]:
     os.kill(await told_of_host("pid"), signal.SIGKILL)
     await until(_died(3))
     given_up = await drive.failure()
-    await call(AGENT_SUPERVISOR, "restart", "reasoner", timeout_s=30.0)
+    health = (await agent_states())["reasoner"]
+    await restart_agent("reasoner")
     return {
+        "deaths": health["deaths"],
+        "stays_given_up": health["given_up_s"] > 0 and not health["alive"],
+        "pardoned": (await agent_states())["reasoner"]["given_up_s"] == 0,
         "in_flight": in_flight,
         "cut": cut,
         "another": first != second,
@@ -177,10 +178,12 @@ async def crowds(drive: Drive) -> dict[str, Any]:
 async def drive(settings: Settings) -> dict[str, Any]:
     made = Drive(RayAgents(settings))
     idle = _names()
+    unwanted = await agent_states()
     began = time.perf_counter()
     told: dict[str, Any] = {"first": (await made.answer()).text, "first_s": time.perf_counter() - began}
     strategy = {"strategy": "self-consistency", "samples": 3}
     several = (await made.answer(strategy="self-consistency", samples=3)).detail["strategy"]
+    told |= {"unwanted": [each["started"] for each in unwanted.values()]}
     told |= {"before": idle, "strategy": several == strategy["strategy"]}
     told["overhead_ms"] = await overhead_ms(made)
     told |= await crowds(made)
@@ -193,26 +196,15 @@ def _names() -> list[str]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="z", dir="/tmp") as folder:
-        state_dir = Path(folder) / "state"
-        state_dir.mkdir(mode=0o700)
+    with own_ray() as state_dir:
         agents = AgentSettings(running=2, waiting=ROOM - 2, restarts=RESTARTS)
-        ray.init(
-            num_cpus=4,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            namespace=NAMESPACE,
-            object_store_memory=80 * 1024 * 1024,
-        )
         try:
             settings = Settings(state_dir=state_dir, agents=agents)
             seen = asyncio.run(asyncio.wait_for(drive(settings), DEADLINE_S))
         finally:
             with contextlib.suppress(ValueError):
                 ray.kill(ray.get_actor(AGENT_SUPERVISOR, namespace=NAMESPACE))
-            ray.shutdown()
-    sys.stdout.write(orjson.dumps(seen).decode() + "\n")
+    last_line(seen)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,16 @@ again and again meanwhile, and prints as JSON what was acknowledged and what the
 """
 
 import asyncio
-import json
 import os
 import signal
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from actors.cluster import start_control_plane
-from actors.names import NAMESPACE, REGISTRY, RESONATOR, call
+from actors.names import REGISTRY, RESONATOR, call
 from actors.told import ask_journal, forget_names, tell
+from tests.integration.own_ray import last_line, own_ray, processes_of
 from zoran_ray.errors import InvalidRequest, Unavailable
 from zoran_ray.journal import JOURNAL_FILE, KEY_FILE, Event, Kind, load_key, verify_file
 from zoran_ray.models_file import ModelsFile, ModelSpec
@@ -26,8 +22,6 @@ from zoran_ray.routing import Features, Prompt
 from zoran_ray.routing.reports import Answered
 from zoran_ray.settings import RoutingSettings, Settings
 
-MARK = f"ZORAN_TEST_MARK={os.getpid()}"
-"""In the environment of all that is started here: other servers on this machine have such actors too."""
 DEADLINE_S = 150.0
 ROUNDS, CALLERS, KILLS = 30, 10, 3
 
@@ -39,23 +33,6 @@ async def patiently(call_once: Any) -> Any:
             return await call_once()
         except Unavailable:
             await asyncio.sleep(0.1)
-
-
-def process_of_the_writer() -> int:
-    """Its id, off the process table: Ray names its workers after what they run."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _is_writer(entry):
-            return int(entry.name)
-    raise LookupError("the actor has no process")
-
-
-def _is_writer(entry: Path) -> bool:
-    try:
-        command = (entry / "cmdline").read_bytes()
-        environment = (entry / "environ").read_bytes()
-    except OSError:
-        return False
-    return command.startswith(b"ray::JournalWriter") and MARK.encode() in environment
 
 
 def wrote(record: str) -> Event:
@@ -72,7 +49,7 @@ async def tell_much() -> dict[str, int]:
     for number in range(ROUNDS):
         told = [asyncio.create_task(caller(f"r{number}-{k}")) for k in range(CALLERS)]
         if number and number % (ROUNDS // KILLS) == 0:
-            os.kill(process_of_the_writer(), signal.SIGKILL)
+            os.kill(processes_of("JournalWriter")[0], signal.SIGKILL)
         await asyncio.gather(*told)
     return acknowledged
 
@@ -116,25 +93,10 @@ async def drive(state_dir: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    name, value = MARK.split("=")
-    os.environ[name] = value
-    with tempfile.TemporaryDirectory(prefix="z", dir="/tmp") as folder:
-        state_dir = Path(folder) / "state"
-        state_dir.mkdir(mode=0o700)
-        ray.init(
-            num_cpus=4,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            namespace=NAMESPACE,
-            object_store_memory=80 * 1024 * 1024,
-        )
-        try:
-            start_control_plane(Settings(state_dir=state_dir, routing=RoutingSettings(size=24)))
-            seen = asyncio.run(asyncio.wait_for(drive(state_dir), DEADLINE_S))
-        finally:
-            ray.shutdown()
-    sys.stdout.write(json.dumps(seen) + "\n")
+    with own_ray() as state_dir:
+        start_control_plane(Settings(state_dir=state_dir, routing=RoutingSettings(size=24)))
+        seen = asyncio.run(asyncio.wait_for(drive(state_dir), DEADLINE_S))
+    last_line(seen)
 
 
 if __name__ == "__main__":

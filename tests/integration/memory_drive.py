@@ -5,7 +5,6 @@ written and forgotten; then the memory gets a third shard. Prints as JSON what b
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from ray.cluster_utils import Cluster
 from actors.memory import MemoryDirector
 from actors.memory_client import layout, memory_client, remove_shard
 from actors.names import MEMORY, NAMESPACE
+from tests.integration.own_ray import last_line, mark, processes_of
 from zoran_ray.errors import InvalidRequest, RecordNotFound, Unavailable
 from zoran_ray.memory.embedder import HashedNgrams
 from zoran_ray.memory.placement import Layout
@@ -30,7 +30,6 @@ from zoran_ray.memory.search import Query
 from zoran_ray.memory.sharded import ShardedMemory
 from zoran_ray.settings import MemorySettings
 
-MARK = f"ZORAN_TEST_MARK={os.getpid()}"
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 1024**2, "include_dashboard": False}
 SETTINGS = MemorySettings(dimension=64)
 EMBEDDER = HashedNgrams(64)
@@ -128,15 +127,8 @@ def start_director(state_dir: Path, settings: MemorySettings) -> Any:
 
 def shard_process(number: int) -> int:
     """Id of one of the shards' processes, off the process table."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            ours = MARK.encode() in (entry / "environ").read_bytes()
-            if ours and (entry / "cmdline").read_bytes().startswith(b"ray::MemoryShardActor"):
-                found.append(int(entry.name))
-        except (OSError, ValueError):
-            continue
-    return sorted(found)[number % len(found)]
+    found = processes_of("MemoryShardActor")
+    return found[number % len(found)]
 
 
 async def drive(cluster: Cluster, state_dir: Path) -> dict[str, Any]:
@@ -191,7 +183,7 @@ async def drive(cluster: Cluster, state_dir: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    os.environ[MARK.partition("=")[0]] = MARK.partition("=")[2]
+    mark()
     sys.stderr.write("starting\n")
     with tempfile.TemporaryDirectory() as scratch:
         cluster = Cluster(initialize_head=True, head_node_args={**SMALL, "node_name": "alpha"})
@@ -202,7 +194,7 @@ def main() -> None:
         finally:
             ray.shutdown()
             cluster.shutdown()
-    print(json.dumps(told))  # last, behind what Ray has to say of a node that was killed
+    last_line(told)
 
 
 if __name__ == "__main__":

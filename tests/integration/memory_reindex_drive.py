@@ -5,10 +5,7 @@ for, and has all vectors made anew. Prints as JSON what was refused before and w
 """
 
 import asyncio
-import json
 import os
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from actors.memory import MemoryDirector
 from actors.memory_client import memory_client, shard_actor
 from actors.memory_reindex import reindex_memory
 from actors.names import MEMORY, NAMESPACE
+from tests.integration.own_ray import last_line, own_ray
 from zoran_ray.errors import EmbedderMismatch
 from zoran_ray.memory.embedder import HashedNgrams
 from zoran_ray.memory.record import Layer, Record
@@ -27,7 +25,6 @@ from zoran_ray.memory.rules import rules_of
 from zoran_ray.memory.search import Query
 from zoran_ray.settings import MemorySettings
 
-MARK = f"ZORAN_TEST_MARK={os.getpid()}"
 RECORDS, DEADLINE_S = 150, 180.0
 BEFORE = MemorySettings(shards=2, dimension=32)
 AFTER = MemorySettings(shards=2, dimension=32, embedder="local/model")
@@ -101,20 +98,8 @@ async def drive(state_dir: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    name, value = MARK.split("=")
-    os.environ[name] = value
     os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"  # as in a server: handles live in event loops
-    with tempfile.TemporaryDirectory(prefix="z", dir="/tmp") as folder:
-        state_dir = Path(folder) / "state"
-        state_dir.mkdir(mode=0o700)
-        ray.init(
-            num_cpus=4,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            namespace=NAMESPACE,
-            object_store_memory=80 * 1024 * 1024,
-        )
+    with own_ray() as state_dir:
         try:
             serve.start(proxy_location="Disabled")
             model = serve.deployment(Model, name="gateway", ray_actor_options={"num_cpus": 0})
@@ -122,8 +107,7 @@ def main() -> None:
             seen = asyncio.run(asyncio.wait_for(drive(state_dir), DEADLINE_S))
         finally:
             serve.shutdown()
-            ray.shutdown()
-    sys.stdout.write(json.dumps(seen) + "\n")
+    last_line(seen)
 
 
 if __name__ == "__main__":

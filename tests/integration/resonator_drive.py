@@ -5,30 +5,26 @@ process again and again meanwhile, and prints as JSON what was acknowledged and 
 """
 
 import asyncio
-import json
 import os
 import signal
 import sqlite3
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from actors.cluster import start_control_plane
-from actors.names import NAMESPACE, REGISTRY, RESONATOR, call
+from actors.names import REGISTRY, RESONATOR, call
 from actors.resonator import JOURNAL_FILE
+from tests.integration.own_ray import last_line, own_ray, processes_of
 from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.routing import Features, Prompt
 from zoran_ray.routing.reports import Answered, Scored
 from zoran_ray.settings import RoutingSettings, Settings
 
-MARK = f"ZORAN_TEST_MARK={os.getpid()}"
-"""In the environment of all that is started here: other servers on this machine have such actors too."""
 DEADLINE_S = 150.0
 BATCHES, SIZE, KILLS = 30, 20, 3
 NOW = time.time()
@@ -53,23 +49,6 @@ async def told(*args: Any) -> Any:
             await asyncio.sleep(0.1)
 
 
-def process_of_the_actor() -> int:
-    """Its id, off the process table: Ray names its workers after what they run."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _is_resonator(entry):
-            return int(entry.name)
-    raise LookupError("the actor has no process")
-
-
-def _is_resonator(entry: Path) -> bool:
-    try:
-        command = (entry / "cmdline").read_bytes()
-        environment = (entry / "environ").read_bytes()
-    except OSError:
-        return False
-    return command.startswith(b"ray::ResonatorActor") and MARK.encode() in environment
-
-
 async def drive(state_dir: Path) -> dict[str, Any]:
     await call(REGISTRY, "put_catalogue", MODELS, timeout_s=60.0)
     first = await told("watch", "", 0, 5.0)
@@ -77,7 +56,7 @@ async def drive(state_dir: Path) -> dict[str, Any]:
     for batch in range(BATCHES):
         sending = asyncio.create_task(told("report", reports(batch)))
         if batch and batch % (BATCHES // KILLS) == 0:
-            victim = process_of_the_actor()
+            victim = processes_of("ResonatorActor")[0]
             killed.append(victim)
             os.kill(victim, signal.SIGKILL)
         await sending
@@ -85,7 +64,7 @@ async def drive(state_dir: Path) -> dict[str, Any]:
     scored = await told("score", Scored("r0-0", 1.0, "alice", NOW))
     again = await told("score", Scored("r0-0", 0.0, "alice", NOW))
     # The end comes at once after the last acknowledgement.
-    os.kill(process_of_the_actor(), signal.SIGKILL)
+    os.kill(processes_of("ResonatorActor")[0], signal.SIGKILL)
     state = await told("state")
     while state["behind"] or not state["arms"]:
         await asyncio.sleep(0.1)
@@ -108,25 +87,10 @@ async def drive(state_dir: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    name, value = MARK.split("=")
-    os.environ[name] = value
-    with tempfile.TemporaryDirectory(prefix="z", dir="/tmp") as folder:
-        state_dir = Path(folder) / "state"
-        state_dir.mkdir(mode=0o700)
-        ray.init(
-            num_cpus=4,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            namespace=NAMESPACE,
-            object_store_memory=80 * 1024 * 1024,
-        )
-        try:
-            start_control_plane(Settings(state_dir=state_dir, routing=RoutingSettings(size=24)))
-            seen = asyncio.run(asyncio.wait_for(drive(state_dir), DEADLINE_S))
-        finally:
-            ray.shutdown()
-    sys.stdout.write(json.dumps(seen) + "\n")
+    with own_ray() as state_dir:
+        start_control_plane(Settings(state_dir=state_dir, routing=RoutingSettings(size=24)))
+        seen = asyncio.run(asyncio.wait_for(drive(state_dir), DEADLINE_S))
+    last_line(seen)
 
 
 if __name__ == "__main__":

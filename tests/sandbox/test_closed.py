@@ -1,13 +1,16 @@
 """Without a daemon, or without an image, nothing is run."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
-from zoran_ray.errors import InvalidRequest, SandboxUnavailable
+from zoran_ray.errors import InvalidRequest, Overloaded, SandboxUnavailable
 from zoran_ray.sandbox import Backend, Job, JobRequest, Limits, Sandbox, backend_of
+from zoran_ray.sandbox.admission import Admission
 from zoran_ray.sandbox.container import container_config
 from zoran_ray.sandbox.daemon import missing_controls
 from zoran_ray.sandbox.labels import Labels
@@ -34,6 +37,27 @@ async def test_no_daemon_leaves_its_slot_free(tmp_path: Path) -> None:
         with pytest.raises(SandboxUnavailable):
             await sandbox.run({}, ["true"], timeout_s=1.0)
     sandbox.close()
+
+
+def test_more_than_may_wait_are_refused_and_places_come_back() -> None:
+    admission = Admission(2)
+    with admission.one(), admission.one():
+        with pytest.raises(Overloaded) as refused, admission.one():
+            pass
+        assert refused.value.retry_after_s
+    with admission.one(), pytest.raises(ZeroDivisionError), admission.one():
+        raise ZeroDivisionError
+    with admission.one(), admission.one():
+        pass
+
+
+def test_who_imports_the_sandbox_needs_no_docker() -> None:
+    program = (
+        "import sys\nsys.modules['docker'] = None\nimport zoran_ray.sandbox\n"
+        "assert not {'requests', 'urllib3', 'ray'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_no_image_says_how_to_make_one(tmp_path: Path) -> None:

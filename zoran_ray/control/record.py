@@ -5,8 +5,6 @@ taken for ours.
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import psutil
 
 from zoran_ray.errors import ConfigError
+from zoran_ray.folders import replace_file
 
 FILE = "server.json"
 MAX_BYTES = 1024 * 1024
@@ -80,14 +79,7 @@ def living(record: ProcessRecord) -> psutil.Process | None:
 
 def write_record(state_dir: Path, record: ServerRecord) -> None:
     """Write `server.json`, readable by its owner alone, in one step."""
-    handle, name = tempfile.mkstemp(dir=state_dir, prefix=FILE)  # 0600 from the start
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(record), file)
-        Path(name).replace(state_dir / FILE)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_file(state_dir / FILE, json.dumps(asdict(record)).encode())
 
 
 def read_record(state_dir: Path) -> ServerRecord | None:

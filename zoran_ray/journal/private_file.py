@@ -3,11 +3,10 @@
 import os
 import shlex
 import stat
-import tempfile
 from pathlib import Path
 
 from zoran_ray.errors import ConfigError
-from zoran_ray.folders import sync_folder
+from zoran_ray.folders import create_file
 
 
 def create(path: Path, content: bytes, what: str) -> None:
@@ -22,7 +21,7 @@ def create(path: Path, content: bytes, what: str) -> None:
     try:
         if not os.path.lexists(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _create(path, content)
+            create_file(path, content)
     except OSError as error:
         raise unusable(path, what, error) from error
 
@@ -68,18 +67,3 @@ def unusable(path: Path, what: str, error: OSError) -> ConfigError:
         f"{what} {path} cannot be used: {error.strerror}."
         " Check that it is there and no link, its owner, its permissions and the free space."
     )
-
-
-def _create(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        os.link(name, path)  # whole or not at all, and never over another
-        sync_folder(path.parent)
-    except FileExistsError:
-        pass  # another process was first
-    finally:
-        Path(name).unlink()

@@ -1,16 +1,15 @@
 """The secret of a deployment's masking, in a file that only its owner can read."""
 
-import os
 import secrets
 import shlex
 import stat
-import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from zoran_ray.errors import ConfigError
+from zoran_ray.folders import create_file
 
 KEY_FILE = "privacy.key"
 SECRET_BYTES = 32
@@ -70,17 +69,7 @@ def make_key_file(path: Path) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(SECRET_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(name, path)
-        except FileExistsError:
-            pass  # another process was first
-        finally:
-            Path(name).unlink()
+        create_file(path, secrets.token_bytes(SECRET_BYTES))
     except OSError as error:
         raise ConfigError(
             f"The privacy key {path} cannot be written: {error.strerror}."

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from zoran_ray.errors import ConfigError, SandboxUnavailable
+from zoran_ray.folders import replace_file
 from zoran_ray.sandbox.daemon import connected
 from zoran_ray.sandbox.image_archive import TAG, write_archive
 from zoran_ray.sandbox.image_files import distributions, gather
@@ -63,9 +64,7 @@ def build(
                 archive.stat().st_size,
             )
             state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = state_dir / f"{_RECORD}.new"
-            fresh.write_text(json.dumps(asdict(image)))
-            fresh.replace(state_dir / _RECORD)
+            replace_file(state_dir / _RECORD, json.dumps(asdict(image)).encode())
     except OSError as error:
         raise ConfigError(f"The sandbox's image cannot be written: {error}.") from error
     return image

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoran_ray.errors import ConfigError
+from zoran_ray.folders import create_file
 
 DEPLOYMENT = "zoran.sandbox.deployment"
 JOB = "zoran.sandbox.job"
@@ -54,15 +55,8 @@ def deployment_of(state_dir: Path) -> str:
     path = state_dir / _FILE
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f"{_FILE}.{secrets.token_hex(8)}")
         if not path.exists():
-            fresh.write_text(secrets.token_hex(16))
-            try:
-                path.hardlink_to(fresh)  # never replaces what another process was faster to make
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
+            create_file(path, secrets.token_hex(16).encode())
         name = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be used: {error}. Check the state directory.") from error

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from zoran_ray.errors import Overloaded
+from zoran_ray.sandbox.admission import Admission
 from zoran_ray.sandbox.daemon import Backend
 from zoran_ray.sandbox.job import Job, JobRequest, JobResult
 from zoran_ray.sandbox.limits import Limits
@@ -29,8 +29,7 @@ class Sandbox:
     ) -> None:
         self._backend = backend
         self._limits = limits or Limits()
-        self._most = slots + waiting
-        self._held = 0
+        self._admission = Admission(slots + waiting)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
         self._slots = asyncio.Semaphore(slots)
 
@@ -54,15 +53,10 @@ class Sandbox:
             Overloaded: Too many wait already.
             InvalidRequest, SandboxUnavailable, DeadlineExceeded: As `Job.run`.
         """
-        if self._held >= self._most:
-            raise Overloaded("Too many jobs wait for the sandbox. Try again shortly.", retry_after_s=5.0)
-        self._held += 1
-        try:
+        with self._admission.one():
             async with self._slots:
                 request = JobRequest(dict(files), tuple(argv), timeout_s, limits or self._limits)
                 return await self._in_a_thread(Job(self._backend, request))
-        finally:
-            self._held -= 1
 
     async def _in_a_thread(self, job: Job) -> JobResult:
         running = asyncio.get_running_loop().run_in_executor(self._threads, job.run)
