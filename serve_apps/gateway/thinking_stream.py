@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from serve_apps.gateway.arm import Asked
+from serve_apps.gateway.thinking_calls import CallsInPieces
 from serve_apps.gateway.upstream import ReplicaLost, Reply
 from zoran_ray.engines.protocol import EngineRequest
 from zoran_ray.errors import UpstreamError
@@ -19,6 +20,8 @@ from zoran_ray.wire import Usage, normalise_upstream, usage_of
 from zoran_ray.wire.sse import MAX_EVENT_BYTES
 
 _END = b"\n\n"
+_MOST_BYTES = 64 * 1024 * 1024
+"""Longest stream of one answer."""
 
 
 class Spoken:
@@ -42,7 +45,9 @@ class Spoken:
         """Another try: what came of the last one is no part of the answer."""
         self._muted = self._heard
         self._tail = b""
+        self._size = 0
         self._texts: list[str] = []
+        self._calls = CallsInPieces()
         self._finish: str | None = None
         self.usage: Usage | None = None
         self.ended = False
@@ -51,10 +56,12 @@ class Spoken:
         """The next bytes of the stream.
 
         Raises:
-            RequestError, UpstreamError: The engine says that it failed, or an event is none.
+            RequestError, UpstreamError: The engine says that it failed, or an event is none, or they do
+                not end.
         """
+        self._size += len(chunk)
         *events, self._tail = (self._tail + chunk).split(_END)
-        if len(self._tail) > MAX_EVENT_BYTES:
+        if len(self._tail) > MAX_EVENT_BYTES or self._size > _MOST_BYTES:
             raise UpstreamError("The engine sent an event that does not end. Try again.")
         for event in events:
             lines = event.split(b"\n")
@@ -66,7 +73,7 @@ class Spoken:
 
     def document(self) -> dict[str, Any]:
         """The answer as a chat completion that was not streamed."""
-        message = {"role": "assistant", "content": "".join(self._texts)}
+        message = {"role": "assistant", "content": "".join(self._texts), **self._calls.members()}
         choice = {"index": 0, "message": message, "finish_reason": self._finish}
         usage = {} if self.usage is None else {"usage": self.usage.told()}
         return {"choices": [choice], **usage}
@@ -87,7 +94,9 @@ class Spoken:
         if choice.get("index", 0) != 0:
             return  # it was asked for one
         self._finish = choice.get("finish_reason") or self._finish
-        text = (choice.get("delta") or {}).get("content")
+        delta = choice.get("delta") or {}
+        self._calls.feed(delta)
+        text = delta.get("content")
         if isinstance(text, str) and text:
             self._texts.append(text)
             if not self._muted:

@@ -16,6 +16,10 @@ from zoran_ray.reasoning.answers import final_answer, last_number, only_number, 
         ("İİ answer: x", "İİ", "x", True),
         (" 5 ", "", "5", False),
         ("Answer:", "", "", True),
+        ("So.\n**Answer:** ```python\nx = 1\n```\n", "So.", "```python\nx = 1\n```", True),
+        ("Answer:\n```\nx\n```**", "", "```\nx\n```", True),
+        ("Answer: `5`", "", "5", True),
+        ("Answer: ```5```", "", "5", True),
     ],
 )
 def test_the_answer_is_what_stands_behind_the_last_marker(

@@ -130,6 +130,35 @@ def answer(*texts, prompt=20, cached=0, made=2):
     return {**head, "choices": choices, "usage": usage}
 
 
+def in_pieces(document, size=3):
+    """A whole chat completion as the events of its stream, as OpenAI and vLLM cut calls of tools."""
+    head = {name: document[name] for name in ("id", "created", "model")} | {
+        "object": "chat.completion.chunk"
+    }
+    (choice,) = document["choices"]
+    message = choice["message"]
+
+    def event(delta, reason=None, usage=None):
+        told = [{"index": 0, "delta": delta, "finish_reason": reason}] if usage is None else []
+        return b"data: " + json.dumps({**head, "choices": told, "usage": usage}).encode() + b"\n\n"
+
+    yield event({"role": "assistant", "content": ""})
+    for text in _cut(message.get("content") or "", size):
+        yield event({"content": text})
+    for place, call in enumerate(message.get("tool_calls") or ()):
+        function = call["function"]
+        yield event({"tool_calls": [{**call, "index": place, "function": {**function, "arguments": ""}}]})
+        for text in _cut(function["arguments"], size):
+            yield event({"tool_calls": [{"index": place, "function": {"arguments": text}}]})
+    yield event({}, choice["finish_reason"])
+    yield event({}, usage=document["usage"])
+    yield b"data: [DONE]\n\n"
+
+
+def _cut(text, size):
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
 def last_said(request):
     return request.json["messages"][-1]["content"]
 

@@ -17,6 +17,8 @@ _NUMBER = re.compile(
     r"(?:\s?/\s?(?P<under>\d{1,60})(?![\d/]))?"
 )
 EMPHASIS = "*_`~\"' \t\r\n"
+_ALL_BUT_FENCES = EMPHASIS.replace("`", "")
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\n")
 
 
 def final_answer(text: str, marker: str = MARKER) -> tuple[str, str, bool]:
@@ -34,7 +36,13 @@ def final_answer(text: str, marker: str = MARKER) -> tuple[str, str, bool]:
     if not all_found:
         return "", text.strip(), not marker
     found = all_found[-1]
-    return text[: found.start()].strip(EMPHASIS), text[found.end() :].strip(EMPHASIS), True
+    return text[: found.start()].strip(EMPHASIS), _bare(text[found.end() :]), True
+
+
+def _bare(text: str) -> str:
+    """Without emphasis around it; a block of code keeps its fence."""
+    block = text.strip(_ALL_BUT_FENCES)
+    return block if _FENCE.match(block) else text.strip(EMPHASIS)
 
 
 def last_number(text: str) -> Fraction | None:

@@ -124,7 +124,7 @@ class Speaks(Protocol):
     async def spoken(
         self, messages: Sequence[Message], sampling: Sampling, hear: Hear, *, deadline: float
     ) -> Completions:
-        """As `Complete`, of one answer, and the same answer.
+        """As `Complete`, of one answer, and the same answer, with its calls of tools.
 
         Args:
             hear: Told its text piece by piece. Where a call had to be begun anew, it is told no more: what

@@ -7,8 +7,9 @@ said to be so, once; the other calls of that turn are made.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zoran_ray.reasoning.completion import Message, Sampling
+from zoran_ray.reasoning.completion import Hear, Message, Sampling
 from zoran_ray.reasoning.prompting import with_request
+from zoran_ray.reasoning.react_aloud import content_of_turn
 from zoran_ray.reasoning.react_native import ToolCall, called_in, carried_on, spoken, tools_of
 from zoran_ray.reasoning.react_run import MOST_SAID, Run, Shown
 
@@ -29,6 +30,9 @@ class CallingRun(Run):
 
     def _sampling(self) -> Sampling:
         return replace(self._how.sampling(index=self.count), tools=self._declared)
+
+    def _aloud(self, hear: Hear) -> Hear:
+        return content_of_turn(hear)
 
     async def _turn(self) -> str | None:
         said = await self._said(self._talk, self._sampling())

@@ -15,7 +15,7 @@ from pydantic import Field
 from zoran_ray.errors import ZoranError
 from zoran_ray.reasoning.acting import Seen, Tools
 from zoran_ray.reasoning.budget import BudgetSpent
-from zoran_ray.reasoning.completion import NOTHING_USED, Completion, Message, Sampling, Used
+from zoran_ray.reasoning.completion import NOTHING_USED, Completion, Hear, Message, Sampling, Used
 from zoran_ray.reasoning.fence import fenced
 from zoran_ray.reasoning.parameters import Parameters
 from zoran_ray.reasoning.strategy import Ask
@@ -129,8 +129,15 @@ class Run(ABC):
         most = self._ask.complete.most(self._talk, self._sampling())
         return self._ask.purse.fits(most + most + Used(prompt_tokens=most.completion_tokens))
 
+    @abstractmethod
+    def _aloud(self, hear: Hear) -> Hear:
+        """What a turn is told to while it is made, so that `hear` gets the thought it begins with."""
+
     async def _said(self, talk: Sequence[Message], sampling: Sampling) -> Completion:
-        said, self._used = await self._ask.one(talk, sampling)
+        """One turn; what is thought in it is heard while it comes."""
+        hear = self._ask.trace.aloud(self._name, "thought", self.step)
+        heard = None if hear is None else self._aloud(hear)
+        said, self._used = await self._ask.one(talk, sampling, heard)
         self.count += 1
         return said
 

@@ -44,9 +44,11 @@ MALFORMED = (
 _MOST_DESCRIPTION = 1_000
 _MOST_SHAPE = 2_000
 MOST_DEPTH = 32
-_LABEL = re.compile(
-    r"^[ \t>*#_]*(thought|action input|action|input|observation|final answer|answer)[ \t*_]*:[ \t*_]*",
-    re.IGNORECASE | re.MULTILINE,
+LABELS = ("thought", "action input", "action", "input", "observation", "final answer", "answer")
+"""What a line of a turn may begin with, in any case, before a colon."""
+BEFORE_LABEL, AFTER_LABEL = r"[ \t>*#_]*", r"[ \t*_]*"
+LABEL = re.compile(
+    f"^{BEFORE_LABEL}({'|'.join(LABELS)}){AFTER_LABEL}:{AFTER_LABEL}", re.IGNORECASE | re.MULTILINE
 )
 _NAMED = re.compile(r"[`*\"' ]*([A-Za-z0-9_.-]{1,64})[`*\"']*[ \t:]*(.*)", re.DOTALL)
 _BRACKETS = {"[": "]", "(": ")"}
@@ -96,7 +98,7 @@ def read_turn(text: str) -> Action | Final:
     """
     # What a reasoning model thought first is not what it says.
     said = text.rpartition("</think>")[2]
-    labels = list(_LABEL.finditer(said))
+    labels = list(LABEL.finditer(said))
     end = next((label.start() for label in labels if label[1].lower() == "observation"), len(said))
     labels = [label for label in labels if label.start() < end]
     for place, label in enumerate(labels):
@@ -175,7 +177,7 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def _thought(text: str) -> str:
-    return _LABEL.sub("", text).strip()
+    return LABEL.sub("", text).strip()
 
 
 def _only_text(schema: Mapping[str, Any]) -> str | None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zoran_ray.reasoning.completion import Message, Sampling
+from zoran_ray.reasoning.completion import Hear, Message, Sampling
 from zoran_ray.reasoning.prompting import user, with_request
+from zoran_ray.reasoning.react_aloud import thought_of_turn
 from zoran_ray.reasoning.react_run import MOST_SAID, Run
 from zoran_ray.reasoning.react_text import (
     LAST_WORD,
@@ -27,6 +28,9 @@ class TalkingRun(Run):
 
     def _sampling(self) -> Sampling:
         return replace(self._how.sampling(index=self.count), stop=STOP)
+
+    def _aloud(self, hear: Hear) -> Hear:
+        return thought_of_turn(hear)
 
     async def _turn(self) -> str | None:
         said = await self._text(self._talk)

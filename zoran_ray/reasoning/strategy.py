@@ -110,7 +110,7 @@ class Ask:
         deadline, model = min(self.deadline, self.purse.ends), self.complete
         try:
             async with asyncio.timeout(None if deadline == math.inf else deadline - self.clock()):
-                if hear is not None and _has_words_alone(sampling) and isinstance(model, Speaks):
+                if hear is not None and sampling.n == 1 and isinstance(model, Speaks):
                     return await model.spoken(messages, sampling, hear, deadline=deadline)
                 return await model(messages, sampling, deadline=deadline)
         except (TimeoutError, DeadlineExceeded):
@@ -149,10 +149,6 @@ class Strategy(Protocol):
             verifier: Judges answers, where the caller brought one. It never gives the right answer away.
         """
         ...
-
-
-def _has_words_alone(sampling: Sampling) -> bool:
-    return sampling.n == 1 and not (sampling.tools and sampling.may_call)
 
 
 def spent(error: BudgetSpent) -> str:
