@@ -1,4 +1,4 @@
-"""How gateways reach the roles' processes: through Ray, by name, starting their supervisor if need be."""
+"""How roles' processes are reached: through Ray, by name; gateways start their supervisor if need be."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,8 @@ from actors.names import AGENT_SUPERVISOR, call, named
 from zoran_ray.agents.desk import HEAR_S
 from zoran_ray.agents.messages import Heard, Job, Reply
 from zoran_ray.agents.supervisor import START_S
-from zoran_ray.errors import Unavailable, ZoranError, plain
+from zoran_ray.errors import InvalidRequest, Unavailable, ZoranError, plain
+from zoran_ray.routing.mixer import AGENTS
 from zoran_ray.settings import Settings
 
 _GRACE_S = 5.0
@@ -83,6 +84,37 @@ class RayAgents:
         except ZoranError as error:
             raise plain(error) from None
         return host
+
+
+async def agent_states() -> dict[str, dict[str, Any]]:
+    """Each role as `AgentSupervisor.state` tells it. Raises: Unavailable: It does not answer."""
+    none = {"alive": False, "started": 0, "deaths": 0, "given_up_s": 0.0}
+    states: dict[str, dict[str, Any]] = await _supervisor("state") or {role: dict(none) for role in AGENTS}
+    return states
+
+
+async def restart_agent(role: str) -> None:
+    """Ends a role's process and forgets its deaths; the next request starts it anew.
+
+    Raises:
+        InvalidRequest: There is no such role.
+        Unavailable: The supervisor does not answer.
+    """
+    if role not in AGENTS:
+        raise InvalidRequest(
+            f"There is no agent '{role[:64]}'. There are {', '.join(AGENTS)}.", param="role"
+        )
+    await _supervisor("restart", role)
+
+
+async def _supervisor(method: str, *args: Any) -> Any:
+    """What it says; None where it was never started, because nobody has wanted a role yet."""
+    try:
+        return await call(AGENT_SUPERVISOR, method, *args)
+    except ValueError:
+        return None
+    except (TimeoutError, RayError):
+        raise Unavailable("The agents' supervisor does not answer; try again.", retry_after_s=2.0) from None
 
 
 async def _asked(host: str, method: str, *args: Any, timeout_s: float) -> Any:

@@ -1,20 +1,16 @@
 """How each role is made from the settings: with which tools, files and ways to fetch. Knows no mailbox."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from actors.gateway_embedder import GatewayEmbedder
+from actors.agent_folder import folder_search
 from zoran_ray.agents.coder import Coder
 from zoran_ray.agents.desk import Make
-from zoran_ray.agents.folder_search import FolderSearch
 from zoran_ray.agents.messages import Job
 from zoran_ray.agents.pictures import Pictures
 from zoran_ray.agents.reasoner import Reasoner
 from zoran_ray.agents.retriever import Retriever
 from zoran_ray.agents.vision import Vision
 from zoran_ray.errors import ConfigError
-from zoran_ray.memory.embedder import HASHED, Embedder, EmbedderId, HashedNgrams, chosen
-from zoran_ray.rag import embedder_of, index_folder
 from zoran_ray.reasoning.acting import NoTools, Tools
 from zoran_ray.reasoning.registry import Registry, shipped_strategies
 from zoran_ray.reasoning.strategy import Strategy
@@ -81,16 +77,7 @@ def _retriever(settings: Settings) -> Make:
         raise ConfigError(
             "The retriever has no files: set `agents.folder`, and index it (zoran rag index)."
         )
-    made_by = chosen(settings.memory)
-
-    def embedder(known: EmbedderId | None) -> Embedder:
-        if known is None:
-            return HashedNgrams(settings.memory.dimension)
-        # Hashed n-grams need nobody; a gateway is asked for vectors of a model.
-        served = known == made_by and settings.memory.embedder != HASHED
-        return GatewayEmbedder(known) if served else embedder_of(known, _no_server)
-
-    role = Retriever(FolderSearch(index_folder(settings.state_dir, folder), folder, embedder))
+    role = Retriever(folder_search(settings, folder))
     return lambda job: _done(role)
 
 
@@ -103,10 +90,3 @@ def _vision(settings: Settings) -> Make:
 
 async def _done(role: Strategy) -> Strategy:
     return role
-
-
-def _no_server(method: str, path: str, body: Mapping[str, Any]) -> Any:
-    raise ConfigError(
-        "The index was made by another embedding model than the memory's. Make it anew with that one, or"
-        " with `--embedder hashed`."
-    )

@@ -1,4 +1,4 @@
-"""The one place that writes the journal, and knows which keys hide its names.
+"""The one place that writes the journal, and knows which keys hide its names and who is to be forgotten.
 
 Callers that come while the disk is busy share the next write and the next wait for it. Nothing is opened
 before the first call; a journal that cannot be used fails each call and is tried again, a moment later.
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from actors.forgotten import Forgettings, forgotten_list
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.errors import (
     ConfigError,
@@ -97,6 +98,7 @@ class JournalWriter:
         self._fsync = fsync
         self._journal: Journal | None = None
         self._salts = Salts(self._database())
+        self._forgotten = forgotten_list(state_dir, now)
         # One thread: everything about the files happens in one order.
         self._disk = ThreadPoolExecutor(1, "journal")
         self._queue: deque[_Ticket] = deque()
@@ -168,6 +170,14 @@ class JournalWriter:
     async def forget_names(self, tenant: str, subject: str | None = None) -> None:
         """Make what the journal says of a subject, or of a tenant and all its subjects, say nothing."""
         await self._ask(partial(self._salts.forget, tenant, subject))
+
+    async def forget_everywhere(self, tenant: str, subject: str) -> None:
+        """See `ForgottenList.add`."""
+        await self._ask(partial(self._forgotten.add, tenant, subject))
+
+    async def forgotten_since(self, epoch: str, version: int) -> Forgettings:
+        """See `ForgottenList.since`."""
+        return await self._ask(partial(self._forgotten.since, epoch, version))
 
     async def stop(self) -> None:
         """Write what is waiting and let go of the files."""
@@ -308,6 +318,7 @@ class JournalWriter:
 
     def _close(self) -> None:
         self._salts.close()
+        self._forgotten.close()
         if self._journal is not None:
             self._journal.close()
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
+from actors.forgotten import Forgettings
 from actors.names import JOURNAL, call, plain_errors
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.journal import Event, Kind
@@ -59,6 +60,19 @@ async def ask_journal(method: str, *args: Any, timeout_s: float = _WAIT_S) -> An
     """Call `JournalWriter`. Raises: ZoranError: What it raises, plain; `Unavailable` where it is silent."""
     with plain_errors(_SILENCE):
         return await call(JOURNAL, method, *args, timeout_s=timeout_s)
+
+
+class ForgottenEverywhere:
+    """The list of whom all nodes are to forget; see `ForgottenList`. Errors are those of `tell`."""
+
+    async def add(self, tenant: str, subject: str) -> None:
+        """Puts one on it."""
+        await ask_journal("forget_everywhere", tenant, subject)
+
+    async def since(self, epoch: str, version: int) -> Forgettings:
+        """What came after a version."""
+        news: Forgettings = await ask_journal("forgotten_since", epoch, version)
+        return news
 
 
 class Telling:

@@ -18,6 +18,9 @@ ALONE, LATER, LIKE_OTHERS = "no batch", "`zoran batch run`", "the same, not step
 CONDITIONS = (ALONE, LATER, LIKE_OTHERS)
 _LINES = 20_000
 _GRACE_S = 60.0
+_ANSWER_S = 300.0
+"""Longest wait for one answer: beside a batch that does not step back a slow model takes a minute."""
+_ANSWERS_S = 900.0
 
 
 def interactive(
@@ -35,7 +38,7 @@ def interactive(
             ),
         }
         with _background(commands.get(condition), target):
-            figures = run_load(_job(endpoint, cores, seconds), 120.0 + seconds)
+            figures = run_load(_job(endpoint, cores, seconds), _ANSWERS_S + seconds)
         yield {
             "workload": workload.name,
             "condition": condition,
@@ -52,6 +55,7 @@ def _job(endpoint: Endpoint, cores: list[int], seconds: float) -> dict[str, Any]
         "warmup_s": 1.0,
         "seconds": seconds,
         "at_least": 5,
+        "timeout_s": _ANSWER_S,
         "expect_tokens": TOKENS,
         "watch": {},
         "cores": cores,

@@ -1,6 +1,7 @@
 """Makes a Llama with random weights: as slow as a trained one of its size, and nothing else of it.
 
-The tokenizer is that of the embedded model, so that its words are bytes.
+The tokenizer is that of the embedded model, so that its words are bytes. It says letters: bytes that are no
+text on their own would come out as nothing, and nobody could tell when the first of them came.
 """
 
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 from zoran_ray.pocket import MODEL_DIR
 
 LAYERS, WIDTH, INNER, HEAD = 12, 640, 1728, 64
+_LOUD = 0.2
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 
 
@@ -28,12 +30,16 @@ def make_random_model(folder: Path, seed: int = 0) -> int:
         num_key_value_heads=WIDTH // HEAD,
         head_dim=HEAD,
         max_position_embeddings=2048,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=pocket.eos_token_id,
         pad_token_id=pocket.pad_token_id,
     )
     model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        # Beside such weights a row of zeros is never the likeliest word, and seldom drawn.
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[ord("a") : ord("z") + 1].normal_(std=_LOUD)
     model.save_pretrained(folder)
     for name in _TOKENIZER:
         shutil.copy(MODEL_DIR / name, folder / name)

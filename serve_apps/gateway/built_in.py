@@ -1,9 +1,9 @@
-"""The strategies of a deployment: those that come with this package, and what they leave behind."""
+"""The strategies of a deployment: those of this package, tools for them, and what they leave behind."""
 
 from functools import partial
 from pathlib import Path
 
-from actors.told import Telling, tell
+from actors.told import ForgottenEverywhere, Telling, tell
 from serve_apps.gateway.strategies import Strategies
 from serve_apps.gateway.trace_folder import TraceFolder, traces_folder
 from serve_apps.gateway.traces import Traces
@@ -11,7 +11,10 @@ from zoran_ray.offers import AGENTS
 from zoran_ray.reasoning.registry import Registry, shipped_playbooks, shipped_strategies
 from zoran_ray.reasoning.verifiers import verifier_of
 from zoran_ray.routing.roles import ROLE_ARMS
+from zoran_ray.settings import Settings
 from zoran_ray.tools.code_runner import CodeRunner
+from zoran_ray.tools.installed import SEARCH_FILES
+from zoran_ray.tools.tool import Tool
 
 _AGENTS = {
     AGENTS: "The role that suits a request best.",
@@ -44,6 +47,17 @@ def built_in(runner: CodeRunner | None = None) -> Strategies:
     return Strategies(registry.described(), registry.make, verifier, _AGENTS)
 
 
+def file_tools(settings: Settings) -> tuple[Tool, ...]:
+    """The tool that searches the operator's folder; none where no folder is set, or it is not allowed."""
+    folder = settings.agents.folder
+    if folder is None or SEARCH_FILES not in settings.tools.allowed:
+        return ()
+    from actors.agent_folder import folder_search  # and the index with it
+    from zoran_ray.rag import SearchFiles
+
+    return (SearchFiles(folder_search(settings, folder)),)
+
+
 def kept_traces(state_dir: Path) -> Traces:
     """Where this node keeps what they thought; the journal hears of each."""
-    return Traces(TraceFolder(traces_folder(state_dir)), Telling(tell))
+    return Traces(TraceFolder(traces_folder(state_dir)), Telling(tell), ForgottenEverywhere())

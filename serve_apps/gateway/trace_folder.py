@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from actors.forgotten import Forgettings, Forgotten
+
 TTL_S = 24 * 3600.0
 """How long a trace is kept, in seconds."""
 MOST_TRACES = 500
@@ -25,7 +27,10 @@ MOST_BYTES = 2 * 1024 * 1024 * 1024
 """Of all tenants together."""
 MOST_HEAD_BYTES = 16 * 1024
 _ID = re.compile(r"trace-[0-9a-f]{32}")
+_TENANT, _SUBJECT = re.compile(r"[0-9a-f]{32}"), re.compile(r"(?:[0-9a-f]{24})?")
 _MARK = ".forgot-"
+_ALL = "all"
+_FOLLOWED = ".followed"
 _HALF = ".new-"
 _HALF_WRITTEN_S = 300.0
 
@@ -103,17 +108,10 @@ class TraceFolder:
             raise ValueError("this is no trace's name")
         began = self._now() if began is None else began
         about = [_hashed(subject) for subject in subjects]
-        place = self._made(tenant) / ".".join([trace_id, *about, "json"])
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=_HALF)  # 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).replace(place)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        place = self._made(_tenant(tenant)) / ".".join([trace_id, *about, "json"])
+        _put(place, data)
         # After the file is there: whoever forgets leaves the mark first and then looks for files.
-        if any(self._forgot(place.parent, name) >= began for name in ("all", *about)):
+        if any(self._forgot(place.parent, name) >= began for name in (_ALL, *about)):
             place.unlink(missing_ok=True)
             return False
         self._trim(place.parent)
@@ -141,16 +139,34 @@ class TraceFolder:
         place.unlink(missing_ok=True)
         return True
 
-    def forget(self, tenant: str, subject: str | None) -> int:
+    def forget(self, who: Forgotten) -> int:
         """Deletes all of a tenant, or all that are about a subject. Returns: How many. Raises: OSError."""
-        folder, name = self._made(tenant), "all" if subject is None else _hashed(subject)
-        mark = folder / f"{_MARK}{name}"
+        folder = self._made(who.tenant)
+        mark = folder / f"{_MARK}{who.subject or _ALL}"
         mark.touch(mode=0o600)
         os.utime(mark, (self._now(), self._now()))
-        gone = [path for _, _, path in _files(folder) if subject is None or name in path.name.split(".")]
+        gone = [
+            path for _, _, path in _files(folder) if not who.subject or who.subject in path.name.split(".")
+        ]
         for path in gone:
             path.unlink(missing_ok=True)
         return len(gone)
+
+    def followed(self) -> tuple[str, int]:
+        """How far the list of whom all nodes are to forget was followed here: its epoch and version."""
+        try:
+            epoch, version = (self._folder / _FOLLOWED).read_text().split()
+            return epoch, int(version)
+        except (FileNotFoundError, ValueError):
+            return "", 0
+
+    def follow(self, news: Forgettings) -> None:
+        """Forgets whoever is new on that list, as of now: clocks of nodes differ. Raises: OSError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for who in news.entries:
+            if _TENANT.fullmatch(who.tenant) and _SUBJECT.fullmatch(who.subject):
+                self.forget(who)
+        _put(self._folder / _FOLLOWED, f"{news.epoch} {news.version}".encode())
 
     def page(self, tenant: str, limit: int, after: str | None) -> tuple[list[Listed], bool] | None:
         """Those of a tenant, newest first.
@@ -196,11 +212,11 @@ class TraceFolder:
         return [each for each in self._folder.iterdir() if each.is_dir()] if self._folder.exists() else []
 
     def _of(self, tenant: str) -> Path:
-        return self._folder / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+        return self._folder / _tenant(tenant)
 
-    def _made(self, tenant: str) -> Path:
-        """The folder of a tenant, which is there then."""
-        for folder in (self._folder, self._of(tenant)):
+    def _made(self, name: str) -> Path:
+        """The folder of a tenant, given its hash, which is there then."""
+        for folder in (self._folder, self._folder / name):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
@@ -218,9 +234,30 @@ class TraceFolder:
             return 0.0
 
 
+def forgotten(tenant: str, subject: str | None) -> Forgotten:
+    """As whom a tenant, or a subject of it, is forgotten."""
+    return Forgotten(_tenant(tenant), "" if subject is None else _hashed(subject))
+
+
 def traces_folder(state_dir: Path) -> Path:
     """Where a node keeps traces; each node has its own."""
     return state_dir / "traces"
+
+
+def _put(place: Path, data: bytes) -> None:
+    """Writes a file, all of it or nothing."""
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=_HALF)  # 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).replace(place)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _tenant(tenant: str) -> str:
+    return hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
 
 def _hashed(subject: str) -> str:

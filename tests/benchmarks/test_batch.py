@@ -53,3 +53,20 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert "| w | `zoran batch run` | 50 (10–90) | 0.95 (0.9–1) | 75.0% |" in text
     assert "| w | `/v1/batches` | 5 | – | – |" in text
     assert "| w | no batch | 5 / 9 | 5 |" in text
+
+
+def test_the_random_model_says_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What begins no character would be no first token that anybody could see."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from benchmarks.batch import random_model
+
+    for name, value in (("LAYERS", 2), ("WIDTH", 128), ("INNER", 256)):
+        monkeypatch.setattr(random_model, name, value)
+    random_model.make_random_model(tmp_path)
+    model = LlamaForCausalLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        for text in WORK.texts(0):
+            said = model(torch.tensor([list(text.encode())])).logits[0].argmax(-1)
+            assert bytes(said.tolist()).isalpha()

@@ -31,7 +31,8 @@ def test_a_tool_is_off_until_it_is_allowed(zoran: Callable[..., Any], tmp_path: 
     assert file.read_text().startswith("# mine\nlog:\n  level: debug\ntools:\n")
     rows = json.loads(zoran("tools", "list", "--json").stdout)
     assert {row["name"]: row["allowed"] for row in rows} == {
-        "calculator": True, "fetch": True, "code": False, "memory": False
+        "calculator": True, "fetch": True, "code": False, "memory": False,
+        "search_files": False,
     }  # fmt: skip
     result = zoran("tools", "allow", "fetch", "--yes")
     assert result.exit_code == 3

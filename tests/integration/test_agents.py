@@ -1,5 +1,6 @@
 """Roles in processes of their own: killed, crowded, deserted; and `zoran/agents` on a running server."""
 
+import json
 import time
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from tests.integration.drive import driven
+from tests.integration.stack import Stack
 
 SUM: list[Any] = [{"role": "user", "content": "What is 17+25?"}]
 ROLES = {"reasoner", "coder"}
@@ -26,6 +28,8 @@ def test_a_role_survives_its_process_its_crowd_and_its_clients() -> None:
     assert told["cut"] == 1
     assert told["another"]
     assert told["given_up"] == "AgentGivenUp True"
+    assert told["unwanted"] == [0, 0, 0, 0]
+    assert (told["deaths"], told["stays_given_up"], told["pardoned"]) == (3, True, True)
 
 
 @pytest.mark.integration
@@ -45,6 +49,25 @@ def test_agents_answer_on_a_server_and_feedback_moves_the_choice(base_url: str) 
             "/responses", json={"model": "zoran/agents:reasoner", "input": "What is 17+25?"}
         )
         assert latest.headers["x-zoran-agent"] == "reasoner"
+
+
+@pytest.mark.integration
+@pytest.mark.engine
+def test_an_operator_sees_roles_and_restarts_one(stack: Stack, base_url: str) -> None:
+    def roles(*arguments: str) -> Any:
+        done = stack.zoran("agents", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["agents"]
+
+    asked = {"model": "zoran/agents:reasoner", "messages": SUM}
+    assert httpx.post(f"{base_url}/chat/completions", json=asked, timeout=120).status_code == 200
+    before = roles("list")["reasoner"]
+    assert before["alive"]
+    roles("restart", "reasoner")
+    assert httpx.post(f"{base_url}/chat/completions", json=asked, timeout=120).status_code == 200
+    after = roles("list")["reasoner"]
+    assert (after["alive"], after["started"]) == (True, before["started"] + 1)
+    assert stack.zoran("agents", "restart", "nobody").returncode != 0
 
 
 def favourite(client: httpx.Client) -> str:

@@ -261,6 +261,37 @@ async def test_anybody_may_step_back_and_nobody_push_forward(office, asked, head
     assert office.replica.requests[-1].json["priority"] == sent
 
 
+@pytest.mark.parametrize(
+    ("asked", "header", "sent"),
+    [
+        (None, WAITS, str(LATER)),
+        (5, WAITS, str(LATER)),
+        (9999, WAITS, "9999"),
+        (7, "", "7"),
+        (-5, "", None),
+        (None, "", None),
+    ],
+)
+async def test_anthropics_messages_say_so_in_a_header(office, asked, header, sent):
+    office.stack.catalogue()
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    if asked is not None:
+        body["priority"] = asked
+    headers = {"authorization": "Bearer zk-ann", TURN_HEADER: header, "x-vllm-priority": "-9"}
+    await office.stack.post("/v1/messages", body, headers)
+    (request,) = office.replica.requests
+    assert request.headers.get("x-vllm-priority") == sent
+    assert str(request.json.get("priority") or None) == str(sent)
+
+
+async def test_an_engine_without_priorities_gets_no_header(office):
+    office.stack.catalogue(engine_args={"scheduling-policy": "fcfs"})
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    await office.stack.post("/v1/messages", body, {"authorization": "Bearer zk-ann", TURN_HEADER: WAITS})
+    await office.stack.chat({"authorization": "Bearer zk-ann"})
+    assert all("x-vllm-priority" not in request.headers for request in office.replica.requests)
+
+
 async def test_a_server_without_keys_runs_batches_of_anybody(office, sdk):
     office.stack.door.update(KeySnapshot())
     client = await sdk("nobody")

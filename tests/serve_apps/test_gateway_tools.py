@@ -10,18 +10,27 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_apps.gateway.built_in import built_in
+from serve_apps.gateway.built_in import built_in, file_tools
 from tests.engines.providers import fake_anthropic, fake_gemini
-from tests.engines.providers.fake_provider import FakeProvider, says
+from tests.engines.providers.fake_provider import FakeProvider, says, stream
 from tests.engines.providers.speeches import MistralSpeech, OllamaSpeech, Said, Speech, VllmSpeech
 from tests.serve_apps.memory_stage import MemoryStage
 from tests.serve_apps.test_gateway_disconnect import Call
 from tests.serve_apps.test_gateway_routing import ENVIRON, arm
-from tests.serve_apps.thinking_stage import answer
+from tests.serve_apps.thinking_stage import answer, events_of, in_pieces
 from zoran_ray.journal import Kind
+from zoran_ray.memory.embedder import HashedNgrams
 from zoran_ray.memory.record import Layer
 from zoran_ray.messages import KeyInfo, KeySnapshot
-from zoran_ray.settings import McpServerSettings, PrivacyProfile, PrivacySettings, ToolSettings
+from zoran_ray.rag import Folder, Index, index_folder
+from zoran_ray.settings import (
+    AgentSettings,
+    McpServerSettings,
+    PrivacyProfile,
+    PrivacySettings,
+    Settings,
+    ToolSettings,
+)
 from zoran_ray.tools.tool import Observation
 
 CHAT = "/v1/chat/completions"
@@ -102,6 +111,15 @@ async def ask(stack, content="What is 6 times 7?", model=REACT, headers=None, **
 def said(got):
     assert got.status == 200, got.body
     return got.json["choices"][0]["message"]["content"]
+
+
+def whole_of(got):
+    """The answer, whether it was streamed or not."""
+    assert got.status == 200, got.body
+    if got.body.startswith(b"{"):
+        return said(got)
+    choices = [event["choices"] for event in events_of(got.body)]
+    return "".join(choice["delta"].get("content") or "" for each in choices for choice in each)
 
 
 def shown(stack, place=-1):
@@ -197,7 +215,8 @@ async def test_every_provider_with_openais_protocol(make_stack, provider, speech
     assert third.get("tool_choice") == (None if provider == "ollama" else "none")
 
 
-async def test_anthropics_own_protocol(make_stack):
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_anthropics_own_protocol(make_stack, streamed):
     stack = await make_stack(strategies=STRATEGIES, environ=ENVIRON)
     async with FakeProvider(Speech()) as fake:
         stack.catalogue(
@@ -210,11 +229,17 @@ async def test_anthropics_own_protocol(make_stack):
         )
         thinks = fake_anthropic.thinking("Let me see.")
         used = fake_anthropic.tool_use("toolu_1", "calculator", {"expression": "6*7"})
-        fake.will(
-            says(Said(fake_anthropic.message(thinks, used, stop="tool_use"))),
-            says(Said(fake_anthropic.message(fake_anthropic.text("42")))),
+        turns = (
+            fake_anthropic.message(thinks, used, stop="tool_use"),
+            fake_anthropic.message(fake_anthropic.text("42")),
         )
-        assert said(await ask(stack, model=f"{REACT}:anthropic/one")) == "42"
+        if streamed:
+            fake.will(
+                *(stream(fake_anthropic.encoded(fake_anthropic.events(each, (3,)))) for each in turns)
+            )
+        else:
+            fake.will(*(says(Said(each)) for each in turns))
+        assert whole_of(await ask(stack, model=f"{REACT}:anthropic/one", stream=streamed)) == "42"
         first, second = (request.json for request in fake.requests)
     assert [each["name"] for each in first["tools"]] == ["calculator"]
     *_, turn, results = second["messages"]
@@ -225,18 +250,19 @@ async def test_anthropics_own_protocol(make_stack):
     assert "42" in json.dumps(result["content"])
 
 
-async def test_geminis_own_protocol(make_stack):
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_geminis_own_protocol(make_stack, streamed):
     stack = await make_stack(strategies=STRATEGIES, environ=ENVIRON)
     async with FakeProvider(Speech()) as fake:
         stack.catalogue(
             arm("gemini/one", fake.url.removesuffix("/v1"), provider="gemini", upstream=fake_gemini.MODEL)
         )
         made = fake_gemini.call("calculator", {"expression": "6*7"}, signature="c2ln")
+        turns = [fake_gemini.answer(fake_gemini.candidate(each)) for each in (made, fake_gemini.text("42"))]
         fake.will(
-            says(Said(fake_gemini.answer(fake_gemini.candidate(made)))),
-            says(Said(fake_gemini.answer(fake_gemini.candidate(fake_gemini.text("42"))))),
+            *(stream(fake_gemini.encoded([each])) if streamed else says(Said(each)) for each in turns)
         )
-        assert said(await ask(stack, model=f"{REACT}:gemini/one")) == "42"
+        assert whole_of(await ask(stack, model=f"{REACT}:gemini/one", stream=streamed)) == "42"
         first, second = (request.json for request in fake.requests)
     assert first["tools"][0]["functionDeclarations"][0]["name"] == "calculator"
     *_, turn, results = second["contents"]
@@ -451,10 +477,17 @@ async def test_what_a_tool_shows_is_masked_for_others_and_put_back_into_the_answ
 
         async def repeats(request):
             text = fake.requests[-1].json["messages"][-1]["content"]
-            return await says(Said(speech.chat(content=text.splitlines()[1])))(request)
+            return await either(speech.chat(content=text.splitlines()[1]))(request)
+
+        def either(document):
+            asked = fake.requests and fake.requests[-1].json.get("stream")
+            return stream(*in_pieces(document)) if asked else says(Said(document))
+
+        async def calls(request):
+            return await either(speech.chat(content=None, tool_calls=[call("odd", "{}")]))(request)
 
         for streamed in (False, True):
-            fake.will(says(Said(speech.chat(content=None, tool_calls=[call("odd", "{}")]))), repeats)
+            fake.will(calls, repeats)
             got = await ask(stack, model=f"{REACT}:acme/one", stream=streamed)
             assert f"Write to {MAIL}." in (got.body.decode() if streamed else said(got))
         assert all(MAIL.encode() not in request.body for request in fake.requests)
@@ -493,3 +526,43 @@ async def test_a_client_that_leaves_stops_the_tools(local):
     assert stopped.is_set()
     (event,) = await told(stack)
     assert not event.meta["ok"]
+
+
+# -- the operator's files -------------------------------------------------------------------------
+
+
+def with_files(tmp_path, **tools):
+    root = tmp_path / "docs"
+    root.mkdir()
+    (root / "a.md").write_text("# Ports\nThe gateway listens on port 8080.\n")
+    settings = Settings(
+        state_dir=tmp_path / "state", agents=AgentSettings(folder=root), tools=ToolSettings(**tools)
+    )
+    place = index_folder(settings.state_dir, root)
+    place.parent.mkdir(parents=True)
+    index = Index(place, lambda made: HashedNgrams(settings.memory.dimension))
+    index.update(Folder(root).texts())
+    index.close()
+    return settings
+
+
+async def test_a_model_searches_the_operators_files_where_that_is_allowed(local, tmp_path):
+    settings = with_files(tmp_path, allowed=("calculator", "search_files"))
+    asks = call("search_files", '{"question": "On which port does the gateway listen?"}')
+    stack = await local(calling(asks), answer("8080"), settings=settings.tools, more=file_tools(settings))
+    assert said(await ask(stack)) == "8080"
+    offered = [each["function"]["name"] for each in stack.one.requests[0].json["tools"]]
+    assert offered == ["calculator", "search_files"]
+    assert "a.md:1-2\n1| # Ports\n2| The gateway listens on port 8080." in shown(stack)[0]
+    ((meta),) = [event.meta for event in await told(stack)]
+    assert (meta["tool"], meta["ok"]) == ("search_files", True)
+
+
+async def test_files_are_off_until_they_are_allowed_and_there(local, tmp_path):
+    settings = with_files(tmp_path)
+    assert file_tools(settings) == ()
+    allowed = ToolSettings(allowed=("calculator", "search_files"))
+    assert file_tools(Settings(tools=allowed)) == ()
+    stack = await local(answer("x"), settings=allowed)
+    got = await ask(stack, zoran={"tools": {"allowed": ["search_files"]}})
+    assert (got.status, got.json["error"]["param"]) == (400, "zoran.tools.allowed")

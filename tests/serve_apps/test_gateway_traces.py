@@ -2,17 +2,23 @@
 
 import hashlib
 import re
+import time
 
 import pytest
 
+from actors.told import Telling
 from serve_apps.gateway.memory_fields import Draft
 from serve_apps.gateway.strategies import Strategies
 from serve_apps.gateway.thinking_search import MemorySearch
+from serve_apps.gateway.trace_folder import TraceFolder
+from serve_apps.gateway.trace_record import TraceRecord
+from serve_apps.gateway.traces import Traces
 from tests.serve_apps.memory_stage import MemoryStage
 from tests.serve_apps.test_gateway_thinking import ask, keys
 from tests.serve_apps.thinking_stage import PROMPT, STRATEGIES, answer, last_said, thinks
-from zoran_ray.errors import Unavailable
+from zoran_ray.errors import RecordNotFound, Unavailable
 from zoran_ray.messages import KeyInfo
+from zoran_ray.reasoning.completion import Used
 from zoran_ray.reasoning.registry import Registry, shipped_playbooks, shipped_strategies
 from zoran_ray.settings import PrivacyProfile, PrivacySettings
 
@@ -123,6 +129,90 @@ async def test_where_traces_cannot_be_deleted_nothing_is_forgotten(stack, replic
         await desk.forget_subject(ACME, "anna")
     monkeypatch.undo()
     assert (await desk.forget_subject(ACME, "anna")).count == 1
+
+
+# -- other nodes -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def away(stack, tmp_path):
+    """Makes the traces of another node's gateway, which forgets whom this one forgets."""
+
+    def made(name="away"):
+        return Traces(TraceFolder(tmp_path / name), Telling(stack._tell), stack.forgotten)
+
+    return made
+
+
+def record(number, *subjects, tenant="acme", began=None):
+    used = Used(1, 5, 0, 5)
+    document = {"id": f"trace-{number:032x}", "created": 1, "strategy": "cot", "inner_model": "m"}
+    more = {"ended": "done", "verified": None, "used": used, "asked": {}}
+    began = time.time() if began is None else began
+    return TraceRecord(document["id"], tenant, used, document | more, [], [], subjects, began)
+
+
+async def test_other_nodes_forget_too_also_those_that_were_down(stack, desk, away):
+    node = away()
+    for number, subject in enumerate(("anna", "ben")):
+        node.keep(record(number, subject))
+    node.keep(record(2, "anna", tenant="other"))
+    await node.flush()
+    node.keep(record(3, "anna"))  # not written yet
+    erasure = await desk.forget_subject(ACME, "anna")
+    assert erasure.traces == 0, "only this node's are counted"
+    restarted = away()  # it was down, and its folder is as it was left
+    for each in (restarted, node):
+        rows, _ = await each.page("acme", 10, None)
+        assert [row["id"] for row in rows] == [record(1).id]
+        with pytest.raises(RecordNotFound):
+            await each.get(record(0).id, "acme")
+    with pytest.raises(RecordNotFound):
+        await node.get(record(3).id, "acme")
+    assert await node.get(record(2).id, "other")
+    await desk.forget_everything(ACME)
+    assert await node.page("acme", 10, None) == ([], False)
+
+
+async def test_a_request_that_runs_elsewhere_leaves_no_trace(stack, desk, away):
+    node, began = away(), time.time()
+    await desk.forget_subject(ACME, "anna")
+    node.keep(record(0, "anna", began=began))
+    assert await node.page("acme", 10, None) == ([], False)
+    node.keep(record(1, "anna"))
+    node.keep(record(2, "ben", began=began))
+    assert len((await node.page("acme", 10, None))[0]) == 2, "what came afterwards stays"
+
+
+async def test_where_nobody_can_say_who_was_forgotten_no_trace_is_shown(stack, replica, desk, away):
+    headers = keys(stack, a={"tenant": "acme"})["a"]
+    made = id_of(await ask(stack, headers, user="anna"))
+    await stack.traces.flush()
+    await desk.put(ACME, [Draft(subject="anna", text="Tea at 5.", purpose="conversation")], "r")
+    stack.forgotten.silent = True
+    for path in ("/v1/traces", f"/v1/traces/{made}"):
+        assert (await stack.get(path, headers)).status == 503
+    with pytest.raises(Unavailable):
+        await desk.forget_subject(ACME, "anna")
+    stack.forgotten.silent = False
+    assert (await desk.forget_subject(ACME, "anna")).count == 1
+
+
+async def test_a_node_that_cannot_forget_shows_nothing(stack, desk, away, monkeypatch):
+    node = away()
+    node.keep(record(0, "anna"))
+    await node.flush()
+    await desk.forget_subject(ACME, "anna")
+
+    def broken(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(node._folder, "forget", broken)
+    with pytest.raises(Unavailable):
+        await node.get(record(0).id, "acme")
+    monkeypatch.undo()
+    with pytest.raises(RecordNotFound):
+        await node.get(record(0).id, "acme")
 
 
 # -- what a playbook may search ----------------------------------------------------------------------

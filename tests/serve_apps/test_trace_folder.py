@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from serve_apps.gateway.trace_folder import TraceFolder, traces_folder
+from serve_apps.gateway.trace_folder import TraceFolder, forgotten, traces_folder
 
 
 def name(number):
@@ -92,18 +92,18 @@ def test_who_is_forgotten_takes_what_is_about_them_along(folder, now):
     about(folder, 2, "a", now, "ben")
     about(folder, 3, "b", now, "anna")
     assert folder.read(name(1), "a") == b"{}"
-    assert folder.forget("a", "anna") == 1
+    assert folder.forget(forgotten("a", "anna")) == 1
     assert [folder.read(name(n), t) for n, t in ((1, "a"), (2, "a"), (3, "b"))] == [None, b"{}", b"{}"]
-    assert folder.forget("a", "nobody") == 0
-    assert folder.forget("b", None) == 1
-    assert folder.forget("c", None) == 0
+    assert folder.forget(forgotten("a", "nobody")) == 0
+    assert folder.forget(forgotten("b", None)) == 1
+    assert folder.forget(forgotten("c", None)) == 0
 
 
 @pytest.mark.parametrize("everything", [False, True])
 def test_a_request_that_began_before_leaves_no_trace(folder, now, everything):
     began = now[0]
     now[0] += 1
-    folder.forget("a", None if everything else "anna")
+    folder.forget(forgotten("a", None if everything else "anna"))
     now[0] += 1
     assert not about(folder, 1, "a", now, "anna", began=began)
     assert folder.read(name(1), "a") is None
@@ -113,7 +113,7 @@ def test_a_request_that_began_before_leaves_no_trace(folder, now, everything):
 
 
 def test_the_mark_goes_when_no_such_request_can_be_left(folder, now, tmp_path):
-    folder.forget("a", "anna")
+    folder.forget(forgotten("a", "anna"))
     now[0] += 99
     folder.sweep()
     assert list(traces_folder(tmp_path).iterdir())
@@ -124,7 +124,7 @@ def test_the_mark_goes_when_no_such_request_can_be_left(folder, now, tmp_path):
 
 def test_marks_are_not_counted_among_traces(folder, now):
     for subject in "uvwxyz":
-        folder.forget("a", subject)
+        folder.forget(forgotten("a", subject))
     for number in range(3):
         written(folder, number, "a", now)
     assert all(folder.read(name(number), "a") for number in range(3))

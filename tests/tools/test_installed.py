@@ -44,6 +44,7 @@ def test_they_are_shown_without_being_imported() -> None:
     )
     assert {name: each.permission for name, each in found.items()} == {
         "calculator": "local", "fetch": "network", "memory": "memory", "code": "code",
+        "search_files": "local",
         "far": "code", "mute": "", "odd": "",
     }  # fmt: skip
     assert [tool.name for tool in allowed_tools(ToolSettings(), found.values())] == ["calculator"]

@@ -14,7 +14,7 @@ _PAUSE_S = 0.1
 
 
 class FolderSearch:
-    """See `retriever.Search`.
+    """See `zoran_ray.rag.Search`.
 
     Args:
         place: Where the index is.

@@ -6,9 +6,9 @@ What it was not given it does not cite, see `zoran_ray.rag.answer`. Knows no ind
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from zoran_ray.rag import Answered, Passage
+from zoran_ray.rag import Answered, Passage, Search
 from zoran_ray.rag.answer import NOTHING_FITS, answering
 from zoran_ray.reasoning.budget import BudgetSpent
 from zoran_ray.reasoning.completion import Message, Sampling
@@ -22,18 +22,6 @@ PASSAGES = 8
 _SAMPLING = Sampling(max_tokens=600)
 _MOST_QUESTION = 4_000
 _MOST_NAMED = 5
-
-
-class Search(Protocol):
-    """Finds passages."""
-
-    async def __call__(self, question: str, limit: int) -> Sequence[Passage]:
-        """Those that fit, best first; none where none does.
-
-        Raises:
-            ZoranError: The index cannot be searched; says what to do.
-        """
-        ...
 
 
 class Retriever:

@@ -9,7 +9,7 @@ from zoran_ray.rag.embedding import ModelEmbedder, embedder_of, named
 from zoran_ray.rag.files import FileBounds, Folder, TextFile
 from zoran_ray.rag.index import Index, Updated, exists, index_folder
 from zoran_ray.rag.passages import Passage
-from zoran_ray.rag.tool import SearchFiles
+from zoran_ray.rag.tool import Search, SearchFiles
 
 __all__ = [
     "Answered",
@@ -18,6 +18,7 @@ __all__ = [
     "Index",
     "ModelEmbedder",
     "Passage",
+    "Search",
     "SearchFiles",
     "TextFile",
     "Updated",

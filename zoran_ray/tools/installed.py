@@ -16,6 +16,8 @@ from zoran_ray.tools.tool import PERMISSIONS, Tool
 
 GROUP = "zoran.tools"
 OURS = "zoran_ray"
+SEARCH_FILES = "search_files"
+"""Searches the operator's folder; see `zoran_ray.rag.tool`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def _ours(settings: ToolSettings) -> list[Installed]:
         Installed("fetch", "network", OURS, fetch),
         Installed("memory", "memory", OURS, None),
         Installed("code", "code", OURS, None),
+        Installed(SEARCH_FILES, "local", OURS, None),
     ]
 
 
