@@ -46,6 +46,7 @@
     │   ├── PullRequestMoved       its head or its base is not what was tested any more: test again
     │   ├── NotMergeable           conflicts or rules of the branch keep it from being merged
     │   └── NoPullRequests         the remote knows none: operator mode is the end of the road
+    ├── DeployRefused              a place to deploy to refuses our token or what is asked of it
     └── Unreachable                no server at this address                    exit 4
 
 What each one means in HTTP is known to `zoran_ray.wire.errors` alone; what it means as an exit
@@ -296,6 +297,10 @@ class NotMergeable(ForgeRefused):
 
 class NoPullRequests(ForgeRefused):
     code = "no_pull_requests"
+
+
+class DeployRefused(ZoranError):
+    code = "deploy_refused"
 
 
 class Unreachable(ZoranError):

@@ -4,7 +4,7 @@ import json
 import types
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -61,7 +61,11 @@ def nearest(word: str, known: list[str]) -> str:
 
 def fields_at(model: type[BaseModel], path: Location) -> list[str]:
     """Names of the fields that may stand at `path` inside `model`."""
-    found = _inner_model(annotation_at(model, path))
+    found = annotation_at(model, path)
+    if get_origin(found) is Annotated:  # of several kinds
+        found = get_args(found)[0]
+        return sorted({name for kind in get_args(found) if _is_model(kind) for name in kind.model_fields})
+    found = _inner_model(found)
     return list(found.model_fields) if _is_model(found) else []
 
 
@@ -85,7 +89,8 @@ def _problems(model: type[BaseModel], data: Any, errors: list[ErrorDetails], pla
     """One line for each field, the alternatives of a union joined by "or"."""
     texts: dict[Location, list[str]] = {}
     for error in errors:
-        path = tuple(error["loc"]) if error["type"] == "missing" else _present(data, error["loc"])
+        loc = _untagged(data, error["loc"])
+        path = loc if error["type"] == "missing" else _present(data, loc)
         if error["type"] == "too_short" and _at(data, path):
             continue  # pydantic counts only the good items; the bad ones have lines of their own
         texts.setdefault(path, []).append(_trouble(model, path, error))
@@ -109,6 +114,10 @@ def _trouble(model: type[BaseModel], path: Location, error: ErrorDetails) -> str
             return "this field is required"
         case "value_error":
             return error["msg"].removeprefix("Value error, ")
+        case "union_tag_not_found":
+            return "kind is missing: it says what this is"
+        case "union_tag_invalid":
+            return f"kind is {error['ctx']['tag']!r}, expected {error['ctx']['expected_tags']}"
         case "too_short":
             return "expected at least one item"
         case "string_pattern_mismatch":
@@ -145,6 +154,15 @@ def _present(data: Any, loc: tuple[int | str, ...]) -> Location:
         if _at(data, (*path, key)) is _ABSENT:
             break
         path = (*path, key)
+    return path
+
+
+def _untagged(data: Any, loc: tuple[int | str, ...]) -> Location:
+    """`loc` without the names by which pydantic tells the kinds of a thing apart."""
+    path: Location = ()
+    for key in loc:
+        if _at(data, (*path, key)) is not _ABSENT or key != _at(data, (*path, "kind")):
+            path = (*path, key)
     return path
 
 

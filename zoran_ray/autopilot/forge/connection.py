@@ -4,16 +4,15 @@ PyGithub alone has a time limit for each read, follows 301, waits on 202 for as 
 and writes bodies into its debug log. Knows no request in particular.
 """
 
-import asyncio
 import logging
 import ssl
 from typing import Any
 
-import httpx
 from github.Auth import Auth
 from github.Requester import HTTPSRequestsConnectionClass, Requester, RequestsResponse
 
-from zoran_ray.errors import DeadlineExceeded, ForgeRefused, Unreachable, UpstreamError
+from zoran_ray.autopilot.exchange import Bounds, Exchanged, exchange
+from zoran_ray.errors import ForgeRefused, UpstreamError
 
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 API_VERSION = "2022-11-28"
@@ -43,10 +42,10 @@ class BoundedRequester(Requester):
 class _Answer(RequestsResponse):
     """An answer that was read to its end."""
 
-    def __init__(self, status: int, headers: httpx.Headers, body: bytes) -> None:
-        self.status = status
-        self.headers = dict(headers)  # type: ignore[assignment]
-        self._body = body
+    def __init__(self, exchanged: Exchanged) -> None:
+        self.status = exchanged.status
+        self.headers = dict(exchanged.headers)  # type: ignore[assignment]
+        self._body = exchanged.body
 
     def read(self) -> str:
         return self._body.decode(errors="replace")
@@ -67,43 +66,17 @@ class _Connection(HTTPSRequestsConnectionClass):
     _scheme = "https"
 
     def getresponse(self) -> RequestsResponse:
-        answer = asyncio.run(self._exchanged())
+        bounds = Bounds("forge", self._deadline_s, MOST_ANSWER_BYTES, self._verify)
+        content = self.input if isinstance(self.input, str) else None
+        answer = exchange(bounds, self.verb, self._origin + self.url, self.headers, content)
         if 300 <= answer.status < 400:
             raise ForgeRefused("The repository has moved. Name it by its present address.")
         if answer.status == 202:
             raise UpstreamError("The forge is not ready to answer. Try again.", retry_after_s=5.0)
-        return answer
+        return _Answer(answer)
 
     def close(self) -> None:
         """Nothing is open between requests."""
-
-    async def _exchanged(self) -> _Answer:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._asked()
-        except (TimeoutError, httpx.TimeoutException):
-            raise DeadlineExceeded(f"The forge did not answer within {self._deadline_s:g} s.") from None
-        except httpx.ConnectError:
-            raise Unreachable("No connection to the forge.") from None
-        except httpx.HTTPError as error:
-            raise UpstreamError(f"The forge broke off ({type(error).__name__}).") from None
-
-    async def _asked(self) -> _Answer:
-        client = httpx.AsyncClient(verify=self._verify, timeout=self._deadline_s, trust_env=False)
-        headers = {**self.headers, "Accept-Encoding": "identity"}
-        content = self.input if isinstance(self.input, str) else None
-        async with (
-            client,
-            client.stream(self.verb, self._origin + self.url, headers=headers, content=content) as response,
-        ):
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise UpstreamError("The forge's answer is packed in a way that was not asked for.")
-            body = bytearray()
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > MOST_ANSWER_BYTES:
-                    raise UpstreamError(f"The forge's answer is longer than {MOST_ANSWER_BYTES >> 20} MiB.")
-            return _Answer(response.status_code, response.headers, bytes(body))
 
 
 class _PlainConnection(_Connection):
