@@ -6,9 +6,9 @@ from pathlib import Path
 from zoran_ray.autopilot import Tasks, task_database
 from zoran_ray.autopilot.forge import (
     Commits,
+    ForgeStep,
     MergeMethod,
     Wanted,
-    Work,
     comment_once,
     forge_of,
     merge_once,
@@ -28,7 +28,9 @@ def work(
     lease = tasks.claim(LEASE_S)
     assert lease is not None
     forge = forge_of(remote, TOKEN, api_urls, between_writes_s=0.0)
-    number, _ = open_once(Work(tasks, lease, forge, "pull request 1"), wanted)
-    comment_once(Work(tasks, lease, forge, "comment 1"), number, note(lease.task.id, "gate", "Passed."))
-    commit = merge_once(Work(tasks, lease, forge, "merge 1"), number, tested, MergeMethod.MERGE)
+    number, _ = open_once(ForgeStep(tasks, lease, forge, "pull request 1"), wanted)
+    comment_once(
+        ForgeStep(tasks, lease, forge, "comment 1"), number, note(lease.task.id, "gate", "Passed.")
+    )
+    commit = merge_once(ForgeStep(tasks, lease, forge, "merge 1"), number, tested, MergeMethod.MERGE)
     tasks.note(lease, "ended", {"commit": commit})

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.autopilot.test_testing import BASE, BUGGY, Ended, Here
+from tests.autopilot.here import Ended, Here
+from tests.autopilot.recorded import Recorded
+from tests.autopilot.test_testing import BASE, BUGGY
 from tests.reasoning.scripted import Scripted, asking
 from zoran_ray.autopilot.confidence import confidence
 from zoran_ray.autopilot.engineer import (
@@ -67,7 +69,7 @@ class Bench:
         git(work, "init", "-q", "-b", "main")
         git(work, "add", "-A")
         git(work, "commit", "-q", "-m", "first")
-        self.here = Here(folder / "runs")
+        self.here = Recorded(Here(folder / "runs"))
         self.repository = Repository(folder / "bare", f"file://{work}")
         _, self.base = self.repository.fetch()
 
@@ -123,6 +125,8 @@ def test_a_bug_is_mended_and_that_is_proven(bench: Bench) -> None:
     )
     assert best.evidence is not None
     assert best.evidence.fixed == ("tests.test_calc::test_add",)
+    assert best.evidence.coverage == 1.0
+    assert attempt_of(json.loads(json.dumps(attempt_facts(best)))) == replace(best, answer="")
     assert "+    return a + b" in best.diff
     assert best.commit is not None
     assert bench.repository.tree(best.commit).files["calc.py"] == BUGGY.replace(b"a - b", b"a + b")

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.autopilot.bugs import Bug, humaneval_bugs
 from benchmarks.autopilot.scripted_model import BEHAVIOURS, CORRECT, FALSE, BugScript
 from benchmarks.reasoning.model import ServedModel
-from tests.autopilot.test_testing import Here
+from tests.autopilot.here import Here
+from tests.autopilot.recorded import Recorded
 from tests.reasoning.scripted import asking
 from zoran_ray.autopilot.demo import DEMO_MESSAGE, DEMO_MODEL, demo_repository, demo_script
 from zoran_ray.autopilot.engineer import PLANNING, AttemptOutcome, Engineer, EngineerSettings, Job, Work
@@ -61,7 +62,7 @@ def mended(folder: Path, script: Script, name: str, message: str, tries: int, wa
         async with AsyncClient(address.removesuffix("/v1"), "none") as client:
             ask = asking(ServedModel(client, f"{PREFIX}{name}"), wall_s=wall_s)
             engineer = Engineer(
-                ask, repository, POLICY, Here(folder / "runs"), EngineerSettings(tries=tries)
+                ask, repository, POLICY, Recorded(Here(folder / "runs")), EngineerSettings(tries=tries)
             )
             return await engineer.work(Job(message, base, Author("zoran", "z@example.com"), 1_700_000_000))
 
@@ -98,7 +99,7 @@ def test_no_trick_is_proven(bug: Bug, tmp_path: Path, name: str) -> None:
 
 def test_a_model_that_never_answers_ends_with_the_time(bug: Bug, tmp_path: Path) -> None:
     bug.write(tmp_path / "work")
-    work = mended(tmp_path, BugScript([bug]), "never", bug.message, tries=1, wall_s=6.0)
+    work = mended(tmp_path, BugScript([bug]), "never", bug.message, tries=1, wall_s=2.0)
     assert (work.ended, work.attempts) == ("deadline", ())
 
 

@@ -108,6 +108,7 @@ def test_it_says_what_was_tested() -> None:
     assert "Failed before, pass now (1):\n\n- ` tests/test_a.py::test_sum `" in text
     assert "0.975, computed" in text
     assert f"Root `{ROOT}`" in text
+    assert "Its root is not known." in pull_request_body(account(journal_root=None))
     assert "1. <https://github.example.com/acme/other/pull/3>" in text
 
 

@@ -1,6 +1,5 @@
 """Nothing is done twice on a forge, wherever a worker is killed and whatever answer is lost."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -11,15 +10,16 @@ import pytest
 
 from benchmarks.autopilot.github_stand_in import Hosted, Moment, StandIn
 from tests.autopilot.forge_worker import LEASE_S, TOKEN, work
+from tests.autopilot.forked import processes
 from zoran_ray.autopilot import Lease, Mode, Tasks, task_database
 from zoran_ray.autopilot.forge import (
     Commits,
     Forge,
+    ForgeStep,
     MergeMethod,
     PlainRemote,
     PullState,
     Wanted,
-    Work,
     close_once,
     comment_once,
     forge_of,
@@ -33,9 +33,6 @@ from zoran_ray.errors import NoPullRequests, NotMergeable, PullRequestMoved, Ups
 NAME = "acme/widgets"
 REQUESTS = 10
 """Of a worker that nobody disturbs."""
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["tests.autopilot.forge_worker"])
 
 
 @dataclass
@@ -53,8 +50,8 @@ class World:
     def forge(self) -> Forge:
         return forge_of(self.github.remote(NAME), TOKEN, self.github.api_urls, between_writes_s=0.0)
 
-    def step(self, lease: Lease, name: str) -> Work:
-        return Work(self.tasks, lease, self.forge(), name)
+    def step(self, lease: Lease, name: str) -> ForgeStep:
+        return ForgeStep(self.tasks, lease, self.forge(), name)
 
     def claim(self) -> Lease:
         lease = self.tasks.claim(LEASE_S)
@@ -189,6 +186,6 @@ def test_a_pull_request_that_somebody_closed_is_not_opened_again(world: World) -
 
 def test_a_remote_without_pull_requests_says_where_the_road_ends(world: World) -> None:
     lease = world.claim()
-    work = Work(world.tasks, lease, PlainRemote("This remote is no forge."), "open")
+    step = ForgeStep(world.tasks, lease, PlainRemote("This remote is no forge."), "open")
     with pytest.raises(NoPullRequests, match="Operator mode"):
-        open_once(work, world.wanted)
+        open_once(step, world.wanted)

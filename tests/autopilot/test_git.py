@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,22 @@ def test_a_commit_is_the_same_however_often_it_is_made(repository: Repository) -
     assert raw.count(b"\0") == 8
     assert b":100755 100755" in raw
     assert "+x = 2" in repository.diff(base, commit)
+
+
+def test_commits_on_one_base_made_at_once_do_not_disturb_each_other(
+    repository: Repository, tmp_path: Path
+) -> None:
+    _, base = repository.fetch()
+
+    def commit(number: int) -> str:
+        return repository.commit(base, {f"{number}.py": b"x = %d\n" % number}, "Mend it", ZORAN, AT)
+
+    with ThreadPoolExecutor(8) as threads:
+        commits = list(threads.map(commit, range(8)))
+    for number, made in enumerate(commits):
+        changed = repository.raw_diff(base, made).split(b"\0")[1::2]
+        assert changed == [b"%d.py" % number]
+    assert list((tmp_path / "bare").glob("index*")) == []
 
 
 def test_a_push_lands_once_and_only_where_nobody_else_was(repository: Repository, work: Path) -> None:
@@ -155,3 +172,42 @@ def test_names_that_are_one() -> None:
         checked_remote("https://git.example.com:8443/team/a.git")
         == "https://git.example.com:8443/team/a.git"
     )
+
+
+def test_two_commits_come_together_unless_they_are_at_odds(repository: Repository) -> None:
+    _, base = repository.fetch()
+    one = repository.commit(base, {"a.py": b"x = 2\n"}, "one", ZORAN, AT)
+    other = repository.commit(base, {"b.py": b"y = 1\n"}, "other", ZORAN, AT)
+    both = repository.together(one, other, "both", ZORAN, AT)
+    assert both is not None
+    assert repository.together(one, other, "both", ZORAN, AT) == both
+    assert repository.parents(both) == [one, other]
+    tree = repository.tree(both)
+    assert (tree.files["a.py"], tree.files["b.py"]) == (b"x = 2\n", b"y = 1\n")
+    against = repository.commit(base, {"a.py": b"x = 3\n"}, "against", ZORAN, AT)
+    assert repository.together(one, against, "both", ZORAN, AT) is None
+    with pytest.raises(GitError):
+        repository.together(one, "1" * 40, "both", ZORAN, AT)
+
+
+def test_a_commit_is_undone_and_what_came_since_stays(repository: Repository) -> None:
+    _, base = repository.fetch()
+    one = repository.commit(base, {"a.py": b"x = 2\n"}, "one", ZORAN, AT)
+    tip = repository.commit(one, {"b.py": b"y = 1\n"}, "since", ZORAN, AT)
+    for commit, files in ((one, {}), (tip, {"b.py": b"y = 1\n"})):
+        undone = repository.undone(one, commit, "undone", ZORAN, AT)
+        assert undone is not None
+        assert repository.parents(undone) == [commit]
+        assert repository.tree(undone).files == {**repository.tree(base).files, **files}
+    against = repository.commit(one, {"a.py": b"x = 3\n"}, "against", ZORAN, AT)
+    assert repository.undone(one, against, "undone", ZORAN, AT) is None
+
+
+def test_one_file_is_read_if_it_is_a_regular_one(repository: Repository) -> None:
+    _, base = repository.fetch()
+    assert repository.file(base, "a.py", 100) == b"x = 1\n"
+    assert repository.file(base, "none.py", 100) is None
+    assert repository.file(base, "link/below", 100) is None
+    for path, most in (("a.py", 5), ("link", 100), ("sub", 100), ("module", 100)):
+        with pytest.raises(GitError):
+            repository.file(base, path, most)

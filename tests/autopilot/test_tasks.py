@@ -187,6 +187,18 @@ def test_moves_wait_until_the_journal_has_them(tasks: Tasks) -> None:
     assert [event.data["to"] for event in tasks.untold()] == ["planned"]
 
 
+def test_what_is_known_is_more_than_what_is_told(tasks: Tasks, clock: Clock) -> None:
+    tasks.create("acme", Mode.OPERATOR, {})
+    lease = tasks.learn(claimed(tasks), {"diff": "-a", "plan": 1})
+    lease = tasks.move(lease, State.PLANNED, {"diff": "-b"}, {"commit": "c"})
+    assert lease.task.facts == {"diff": "-b", "plan": 1}
+    assert [event.data.get("facts") for event in tasks.untold()][1:] == [{"commit": "c"}]
+    clock.now += 1000
+    assert tasks.claim(60) is not None
+    with pytest.raises(LeaseLost):
+        tasks.learn(lease, {"diff": "-d"})
+
+
 def test_modes(tasks: Tasks) -> None:
     assert lowest(Mode.SOVEREIGN, Mode.OPERATOR, Mode.AUTOPILOT) is Mode.OPERATOR
     with pytest.raises(InvalidRequest, match="advisor, operator, autopilot, sovereign"):

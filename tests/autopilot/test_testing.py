@@ -2,17 +2,15 @@
 
 import asyncio
 import contextlib
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.autopilot.here import Ended, Here
 from zoran_ray.autopilot.testing import (
     Canary,
     Evidence,
@@ -20,6 +18,7 @@ from zoran_ray.autopilot.testing import (
     JUnitError,
     Outcome,
     Run,
+    changed_lines,
     compare,
     read_junit,
     run_tests,
@@ -34,63 +33,38 @@ TESTS = (
 BASE = {"calc.py": BUGGY, "tests/test_calc.py": TESTS, "conftest.py": b""}
 
 
-@dataclass(frozen=True)
-class Ended:
-    exit_status: int | None
-    stdout: bytes
-    stderr: bytes
-    timed_out: bool
-    files_out: Mapping[str, bytes]
+def ran(folder: Path, files: Mapping[str, bytes], timeout_s: float = 30) -> Run:
+    """One run."""
+    return asyncio.run(run_tests(Here(folder), files, timeout_s=timeout_s))[0]
 
 
-class Here:
-    """Runs programs in a folder of this machine, without a sandbox's walls: for code of these tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._runs = 0
-
-    async def run(self, files: Mapping[str, bytes], argv: Sequence[str], *, timeout_s: float) -> Ended:
-        self._runs += 1
-        work = self._folder / str(self._runs)
-        for name, content in files.items():
-            (work / name).parent.mkdir(parents=True, exist_ok=True)
-            (work / name).write_bytes(content)
-        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(work), "PYTHONDONTWRITEBYTECODE": "1"}
-        environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *argv[1:], cwd=work, env=environ,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            out, err = await asyncio.wait_for(process.communicate(), timeout_s)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            return Ended(None, b"", b"", True, {})
-        made = {path.name: path.read_bytes() for path in work.glob(".zoran-*")}
-        return Ended(process.returncode, out, err, False, made)
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """How the base's tests end on the base."""
+    return ran(tmp_path_factory.mktemp("base"), BASE)
 
 
-def judged(folder: Path, change: Mapping[str, bytes | None], timeout_s: float = 30) -> Evidence:
-    """The whole way of a change: three runs, compared."""
+def judged(folder: Path, before: Run, change: Mapping[str, bytes | None], timeout_s: float) -> Evidence:
+    """What a change shows; it is run again only if its first run holds."""
 
-    async def three() -> Evidence:
-        here, harness = Here(folder), Harness()
-        files = harness.judged(BASE, change)
-        before, _ = await run_tests(here, BASE, timeout_s=30)
+    async def twice() -> Evidence:
+        here, files = Here(folder), Harness().judged(BASE, change)
         after, _ = await run_tests(here, files, timeout_s=timeout_s)
-        again, _ = await run_tests(here, files, timeout_s=timeout_s)
-        return compare(before, after, again)
+        evidence = compare(before, after, after)
+        if evidence.holds:
+            again, _ = await run_tests(here, files, timeout_s=timeout_s, changed=changed_lines(BASE, files))
+            evidence = compare(before, after, again)
+        return evidence
 
-    return asyncio.run(three())
+    return asyncio.run(twice())
 
 
-def test_a_change_that_mends_is_shown_to(tmp_path: Path) -> None:
-    evidence = judged(tmp_path, {"calc.py": FIXED})
+def test_a_change_that_mends_is_shown_to(tmp_path: Path, before: Run) -> None:
+    evidence = judged(tmp_path, before, {"calc.py": FIXED}, 30)
     assert evidence.holds
     assert evidence.fixed == ("tests.test_calc::test_add",)
     assert evidence.still_failing == ()
+    assert evidence.coverage == 1.0
 
 
 CHEATS: dict[str, tuple[dict[str, bytes | None], str]] = {
@@ -128,20 +102,58 @@ CHEATS: dict[str, tuple[dict[str, bytes | None], str]] = {
         "a test that has to fail did not fail",
     ),
     "cannot be imported": ({"calc.py": b"def add(:\n"}, "faults are new|did not run"),
-    "never ends": ({"calc.py": b"while True:\n    pass\n"}, "did not end in time"),
+    "never ends": ({"calc.py": b"while True:\n    pass\n"}, "did not run"),
+    "never ends, and forbids to be ended": (
+        {"calc.py": b"import signal\nsignal.setitimer(signal.ITIMER_REAL, 0)\nwhile True:\n    pass\n"},
+        "did not end in time",
+    ),
     "differs from run to run": (
-        {"calc.py": FIXED + b"import os\nif os.getcwd().endswith('3'):\n    add = None\n"},
+        {"calc.py": FIXED + b"import os\nif os.getcwd().endswith('2'):\n    add = None\n"},
         "ended differently in two runs",
     ),
 }  # fmt: skip
 
 
+LIMITS_S = {"never ends": 6.0, "never ends, and forbids to be ended": 2.0}
+
+
 @pytest.mark.parametrize("name", CHEATS)
-def test_a_change_that_only_looks_so_is_not_evidence(tmp_path: Path, name: str) -> None:
+def test_a_change_that_only_looks_so_is_not_evidence(tmp_path: Path, before: Run, name: str) -> None:
     change, says = CHEATS[name]
-    evidence = judged(tmp_path, change, timeout_s=3 if name == "never ends" else 30)
+    evidence = judged(tmp_path, before, change, LIMITS_S.get(name, 30.0))
     assert not evidence.holds
     assert any(re.search(says, reason) for reason in evidence.reasons), evidence.reasons
+
+
+HANGS = BUGGY.replace(b"return a - b", b"while a:\n        pass\n    return b")
+MORE_TESTS = TESTS + b"\n\ndef test_again():\n    assert add(2, 2) == 4\n"
+
+
+def test_a_test_that_hangs_fails_and_the_others_run(tmp_path: Path) -> None:
+    files = {"calc.py": HANGS, "tests/test_calc.py": MORE_TESTS}
+    run, said = asyncio.run(run_tests(Here(tmp_path), files, timeout_s=8))
+    assert run == Run(
+        {
+            "tests.test_calc::test_add": Outcome.FAILED,
+            "tests.test_calc::test_name": Outcome.PASSED,
+            "tests.test_calc::test_again": Outcome.SKIPPED,  # in a shortened time, which shows nothing
+        }
+    )
+    assert "It did not end within 2 s." in said
+    assert "while a:" in said
+    assert "plugin" not in said
+
+
+def test_without_python_of_ours_there_is_no_limit_for_one(tmp_path: Path) -> None:
+    class Seen(Here):
+        async def run(self, files: Mapping[str, bytes], argv: Sequence[str], *, timeout_s: float) -> Ended:
+            assert "-p" not in argv
+            return await super().run(files, ("python", "-m", *argv), timeout_s=timeout_s)
+
+    command = ("pytest", "-m", "not slow")
+    run, _ = asyncio.run(run_tests(Seen(tmp_path), BASE, command=command, timeout_s=30))
+    assert run.honest
+    assert run.outcomes["tests.test_calc::test_name"] is Outcome.PASSED
 
 
 def test_what_the_run_wrote_names_no_canary(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_tools(who: str, tool: str, permission: str, allowed: bool) -> None:
         ({}, "allow", "merge.allowed"),
         ({"mode": "autopilot"}, "deny", "merge.allowed"),
         ({"same_head": False}, "deny", "built in: head"),
+        ({"objected": 1, "approvals": 9}, "deny", "built in: objections"),
         ({"same_base": False}, "deny", "merge.strict_base"),
         ({"checks": {"unit": True}}, "deny", "merge.required_checks"),
         ({"checks": {"unit": True, "lint": False}}, "deny", "merge.required_checks"),

@@ -168,6 +168,7 @@ REQUESTS: st.SearchStrategy[Any] = st.one_of(
                 st.booleans(),
                 st.booleans(),
                 st.dictionaries(NAMES, st.booleans()),
+                COUNTS,
             )
         ),
     ),

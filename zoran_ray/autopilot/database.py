@@ -4,6 +4,8 @@ from pathlib import Path
 
 from zoran_ray.access.private_db import PrivateDatabase
 
+FOLDER = "autopilot"
+"""In the folder of everything durable."""
 DATABASE = "tasks.sqlite"
 
 SCHEMA = """

@@ -39,6 +39,13 @@ def any_task(db: sqlite3.Connection, where: str, *values: str) -> bool:
     return db.execute(f"SELECT 1 FROM tasks WHERE {where} LIMIT 1", values).fetchone() is not None  # noqa: S608
 
 
+def named_once(db: sqlite3.Connection, owner: str, once: str) -> Task | None:
+    """The task that an owner's request of this name has begun."""
+    where = "owner = ? AND json_extract(request, '$.once') = ?"
+    row = db.execute(f"{SELECT} WHERE {where} LIMIT 1", (owner, once)).fetchone()
+    return None if row is None else read_task(row)
+
+
 def the_task(db: sqlite3.Connection, task_id: str) -> Task:
     """A task that is there, as it is now."""
     return read_task(db.execute(f"{SELECT} WHERE id = ?", (task_id,)).fetchone())

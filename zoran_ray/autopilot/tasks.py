@@ -19,6 +19,7 @@ from zoran_ray.autopilot.rows import (
     SELECT,
     TaskEvent,
     any_task,
+    named_once,
     put,
     read_event,
     read_task,
@@ -77,7 +78,7 @@ class Tasks:
         thread: str | None = None,
         goal: State | None = None,
     ) -> Task:
-        """A new task, to be worked on.
+        """A new task; the one that there is, if an earlier request of this owner has the same `once`.
 
         Args:
             thread: A conversation of this owner; None begins one.
@@ -91,6 +92,8 @@ class Tasks:
         with self.db.write() as db:
             if thread is not None and not any_task(db, "owner = ? AND thread = ?", owner, thread):
                 raise RecordNotFound("There is no such thread.", param="thread_id")
+            if (once := request.get("once")) and (found := named_once(db, owner, once)):
+                return found
             unfinished = f"SELECT count(*) FROM tasks WHERE owner = ? AND {_WORK}"  # noqa: S608
             if db.execute(unfinished, (owner,)).fetchone()[0] >= MOST_UNFINISHED:
                 raise Overloaded(
@@ -172,11 +175,29 @@ class Tasks:
                 "UPDATE tasks SET leased_until = 0 WHERE id = ? AND fence = ?", (lease.task.id, lease.fence)
             )
 
-    def move(self, lease: Lease, to: State, facts: Mapping[str, Any] | None = None) -> Lease:
+    def learn(self, lease: Lease, facts: Mapping[str, Any]) -> Lease:
+        """Something more is known of the task, and nobody is told. Raises: LeaseLost.
+
+        Args:
+            facts: Added to what was known.
+        """
+        with self.held(lease) as db:
+            task = the_task(db, lease.task.id)
+            put(db, task.id, task.state, task.before, {**task.facts, **facts}, self._clock())
+            return Lease(the_task(db, task.id), lease.until)
+
+    def move(
+        self,
+        lease: Lease,
+        to: State,
+        facts: Mapping[str, Any] | None = None,
+        told: Mapping[str, Any] | None = None,
+    ) -> Lease:
         """The task stands there now.
 
         Args:
             facts: What is known from now on; added to what was known.
+            told: What of it whoever watches and the journal hear; None for all.
 
         Raises:
             LeaseLost: Another worker has it, or it ended.
@@ -190,7 +211,7 @@ class Tasks:
             known = {**task.facts, **(facts or {})}
             before = task.state if to in RESUMABLE else None
             put(db, task.id, to, before, known, now)
-            tell(db, task.id, now, task.state, to, facts or {})
+            tell(db, task.id, now, task.state, to, told if told is not None else facts or {})
             return Lease(the_task(db, task.id), lease.until)
 
     def note(self, lease: Lease, kind: str, data: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ class MergeFacts:
         same_head: Whether the head is the commit that was judged and tested.
         same_base: Whether the base is the commit that the tests ran on.
         checks: Whether each check succeeded, by name.
+        objected: People who asked for changes and have not taken it back.
     """
 
     mode: Mode
@@ -26,6 +27,7 @@ class MergeFacts:
     same_head: bool = False
     same_base: bool = False
     checks: Mapping[str, bool] = field(default_factory=dict)
+    objected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def merge_steps(gate: MergeGate, facts: MergeFacts) -> Iterator[Step]:
     yield from _switch("merge", gate.allowed, facts.mode)
     if not facts.same_head:
         yield Step("built in: head", "deny", "the head is not the commit that was judged")
+    if facts.objected:
+        yield Step("built in: objections", "deny", f"{facts.objected} people asked for changes")
     if gate.strict_base and not facts.same_base:
         yield Step("merge.strict_base", "deny", "the base moved after the tests: test again")
     for name in gate.required_checks:

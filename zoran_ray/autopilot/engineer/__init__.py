@@ -5,6 +5,7 @@ work = await engineer.work(Job(message, base, author, at))     # plan, edits, te
 work.best                                                     # its commit, diff and evidence
 """
 
+from zoran_ray.autopilot.engineer.editing import commit_message, drafted
 from zoran_ray.autopilot.engineer.engineer import Engineer, Tell
 from zoran_ray.autopilot.engineer.place import Place
 from zoran_ray.autopilot.engineer.prompts import EDITING, PLANNING
@@ -41,6 +42,8 @@ __all__ = [
     "attempt_facts",
     "attempt_of",
     "change_facts",
+    "commit_message",
+    "drafted",
     "plan_facts",
     "plan_of",
     "task_budget",

@@ -1,6 +1,7 @@
 """From a model's answer to a commit in our bare repository, or to why there is none. Runs no tests."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from zoran_ray.autopilot.context import Texts, View, restored
 from zoran_ray.autopilot.edits import Edit, EditError, Remove, Write, apply_edits, parse_edits
@@ -74,23 +75,44 @@ class Draft:
     def _committed(
         self, job: Job, plan: Plan, number: int, answer: str, changed: Mapping[str, bytes | None]
     ) -> Attempt:
-        message = f"{self._engine.redact(plan.title)}\n\n{job.footer}".rstrip()
+        message = commit_message(self._engine, plan, job.footer)
         commit = self._repository.commit(job.base, changed, message, job.author, job.at)
-        told = self._repository.diff_as(job.base, commit, DIFF_OPTIONS)
-        decisions = [self._engine.decide_diff(told), self._engine.decide_text(message, "the message")]
-        if reasons := _denials(decisions):
-            return Attempt(number, AttemptOutcome.REFUSED, reasons, answer=answer)
-        diff = read_diff(told)
-        paths = tuple(change.path for change in diff.changes)
-        if set(paths) != set(changed):
+        draft = drafted(self._repository, self._engine, job.base, commit, message, number)
+        if draft.commit and set(draft.changed) != set(changed):
             reason = "Other files than those of the edits would change: a file and a folder have one name."
-            return Attempt(number, AttemptOutcome.REFUSED, (reason,), answer=answer)
-        counted = [lines for lines in diff.lines.values() if lines]
-        return Attempt(
-            number, AttemptOutcome.DRAFTED, (), paths, _asks(decisions),
-            sum(added for added, _ in counted), sum(removed for _, removed in counted),
-            commit, self._repository.diff(job.base, commit), answer=answer,
-        )  # fmt: skip
+            draft = Attempt(number, AttemptOutcome.REFUSED, (reason,))
+        return replace(draft, answer=answer)
+
+
+def commit_message(engine: PolicyEngine, plan: Plan, footer: str) -> str:
+    """What the commits of a plan say."""
+    return f"{engine.redact(plan.title)}\n\n{footer}".rstrip()
+
+
+def drafted(
+    repository: Repository, engine: PolicyEngine, base: str, commit: str, message: str, number: int
+) -> Attempt:
+    """The try that a commit in our copy is, or the refusal of it. Blocks while git runs.
+
+    Args:
+        base: What it is compared with.
+        message: Of the commit.
+        number: Of the try, from 1.
+
+    Raises:
+        GitError: A commit is not here.
+    """
+    told = repository.diff_as(base, commit, DIFF_OPTIONS)
+    decisions = [engine.decide_diff(told), engine.decide_text(message, "the message")]
+    if reasons := _denials(decisions):
+        return Attempt(number, AttemptOutcome.REFUSED, reasons)
+    diff = read_diff(told)
+    counted = [lines for lines in diff.lines.values() if lines]
+    return Attempt(
+        number, AttemptOutcome.DRAFTED, (), tuple(change.path for change in diff.changes), _asks(decisions),
+        sum(added for added, _ in counted), sum(removed for _, removed in counted),
+        commit, repository.diff(base, commit),
+    )  # fmt: skip
 
 
 def _spoken(answer: str) -> str:

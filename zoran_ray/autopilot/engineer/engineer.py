@@ -27,8 +27,8 @@ from zoran_ray.reasoning.strategy import Ask
 from zoran_ray.tools.code_runner import CodeRunner, NoRunner
 
 Item = TypeVar("Item")
-Tell = Callable[[Plan | Attempt], None]
-"""Hears of each step when it is done. What it raises ends the work."""
+Tell = Callable[[Plan | Attempt], Awaitable[None] | None]
+"""Hears of each step when it is done, and is waited for. What it raises ends the work."""
 
 
 class Engineer:
@@ -60,21 +60,23 @@ class Engineer:
         self._proof = Proof(runner or NoRunner(), engine, self._harness)
 
     async def work(
-        self, job: Job, tell: Tell | None = None, plan: Plan | None = None, tried: Sequence[Attempt] = ()
-    ) -> Work:
+        self, job: Job, tell: Tell | None = None, plan: Plan | None = None,
+        tried: Sequence[Attempt] = (), place: Place | None = None,
+    ) -> Work:  # fmt: skip
         """All of it: until a try is proven, or nothing more may be tried.
 
         Args:
             tell: Hears of each step.
             plan: One that was made before the worker ended.
             tried: Tries that were made then.
+            place: Of the same job, where somebody opened it already.
 
         Raises:
             ZoranError: The model, git or a sandbox that is needed failed; a cancellation ends it at once.
         """
         run = _Progress(tell or _nobody, plan, list(tried))
         try:
-            ended = await self._until_proven(job, run)
+            ended = await self._until_proven(job, run, place)
         except BudgetSpent as spent:
             ended = f"budget:{spent.reason}"
         except DeadlineExceeded:
@@ -140,20 +142,20 @@ class Engineer:
         changed = await asyncio.to_thread(self._repository.tree, attempt.commit)
         return await self._in_time(self._proof.proven(attempt, place.before, place.tree, changed))
 
-    async def _until_proven(self, job: Job, run: "_Progress") -> str:
-        place = await self.open(job)
+    async def _until_proven(self, job: Job, run: "_Progress", place: Place | None) -> str:
+        place = place or await self.open(job)
         run.untested = place.untested
         if run.plan is None:
-            run.made(await self.plan(place))
+            await run.made(await self.plan(place))
         assert run.plan is not None
         while True:
             last = run.attempts[-1] if run.attempts else None
             if last is not None and last.outcome is AttemptOutcome.DRAFTED and place.before is not None:
-                run.tested(await self.test(place, last))
+                await run.tested(await self.test(place, last))
             elif ended := self._ended(place, run.attempts):
                 return ended
             else:
-                run.tried(await self.edit(place, run.plan, run.attempts))
+                await run.tried(await self.edit(place, run.plan, run.attempts))
 
     def _ended(self, place: Place, attempts: Sequence[Attempt]) -> str:
         """Why nothing more is tried; empty while something is."""
@@ -203,20 +205,24 @@ class _Progress:
         self.attempts = attempts
         self.untested = ""
 
-    def made(self, plan: Plan) -> None:
+    async def made(self, plan: Plan) -> None:
         """There is a plan."""
         self.plan = plan
-        self._tell(plan)
+        await self._told(plan)
 
-    def tried(self, attempt: Attempt) -> None:
+    async def tried(self, attempt: Attempt) -> None:
         """There is one try more."""
         self.attempts.append(attempt)
-        self._tell(attempt)
+        await self._told(attempt)
 
-    def tested(self, attempt: Attempt) -> None:
+    async def tested(self, attempt: Attempt) -> None:
         """The last try was tested."""
         self.attempts[-1] = attempt
-        self._tell(attempt)
+        await self._told(attempt)
+
+    async def _told(self, step: Plan | Attempt) -> None:
+        if (waits := self._tell(step)) is not None:
+            await waits
 
 
 def _nobody(_: Plan | Attempt) -> None:

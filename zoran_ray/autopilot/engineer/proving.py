@@ -1,12 +1,22 @@
 """Runs the base's tests on the base and on a change, in a sandbox. Knows no model."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from zoran_ray.autopilot.engineer.values import Attempt, AttemptOutcome
 from zoran_ray.autopilot.git import Tree
-from zoran_ray.autopilot.testing import Evidence, Harness, Outcome, Run, compare, run_tests
+from zoran_ray.autopilot.testing import (
+    Evidence,
+    Harness,
+    Lines,
+    Outcome,
+    Run,
+    changed_lines,
+    compare,
+    run_tests,
+)
 from zoran_ray.errors import SandboxUnavailable
 from zoran_ray.policy import PolicyEngine
 from zoran_ray.tools.code_runner import CodeRunner
@@ -16,6 +26,8 @@ TEST_COMMAND = "test"
 _PYTEST = ("-o", "junit_family=xunit2", "--continue-on-collection-errors")
 _GRACE_S = 60.0
 """How much longer than its limit a run may take that has to be copied in and out."""
+_MEASURED_SHARE = 1 / 8
+"""Lines are noted in a run whose like took no more of its limit: noting them may double its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +74,24 @@ class Proof:
         """The try with what its tests show; one that fails is not run twice. Raises: As `_run`."""
         change = {path: changed.files.get(path) for path in attempt.changed}
         files = self._harness.judged(base.files, change)
+        began = time.monotonic()
         after, said = await self._run(files)
+        took_s = time.monotonic() - began
         evidence = compare(before.run, after, after)
         if evidence.holds:
-            again, said = await self._run(files)
+            lines = await asyncio.to_thread(changed_lines, base.files, files)
+            again, said = await self._run(files, lines, took_s)
             evidence = compare(before.run, after, again)
         return _judged(attempt, evidence, said)
 
-    async def _run(self, files: Mapping[str, bytes]) -> tuple[Run, str]:
+    async def _run(
+        self, files: Mapping[str, bytes], lines: Lines | None = None, took_s: float = 0.0
+    ) -> tuple[Run, str]:
         """Outcomes, and what was written, without secrets.
+
+        Args:
+            lines: Those that are noted if they run.
+            took_s: How long the same tests took before, in seconds.
 
         Raises:
             PermissionDenied: The policy names no command for tests.
@@ -78,10 +99,16 @@ class Proof:
         """
         call = self._engine.decide_command(TEST_COMMAND, {})
         call.decision.require()
+        if took_s > call.timeout_s * _MEASURED_SHARE:
+            lines = None
         try:
             async with asyncio.timeout(call.timeout_s + _GRACE_S):
                 run, said = await run_tests(
-                    self._runner, files, command=(*call.argv, *_PYTEST), timeout_s=call.timeout_s
+                    self._runner,
+                    files,
+                    command=(*call.argv, *_PYTEST),
+                    timeout_s=call.timeout_s,
+                    changed=lines,
                 )
         except TimeoutError:
             raise SandboxUnavailable(

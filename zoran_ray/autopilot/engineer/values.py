@@ -150,23 +150,22 @@ def attempt_facts(attempt: Attempt) -> dict[str, Any]:
 
 def attempt_of(facts: Mapping[str, Any]) -> Attempt:
     """The try of `attempt_facts`, also after it went through JSON."""
-    known: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
-    }
+    known = _with_tuples(facts)
     if (evidence := facts["evidence"]) is not None:
-        known["evidence"] = Evidence(**{name: tuple(value) for name, value in evidence.items()})
+        known["evidence"] = Evidence(**_with_tuples(evidence))
     known["outcome"] = AttemptOutcome(facts["outcome"])
     return Attempt(**known)
 
 
-def change_facts(attempt: Attempt, coverage: float | None = None) -> ChangeFacts:
-    """What confidence in a try stands on.
+def _with_tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """As they were before JSON made lists of tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
 
-    Args:
-        coverage: Share of its lines that tests ran; None where nobody measured.
-    """
+
+def change_facts(attempt: Attempt) -> ChangeFacts:
+    """What confidence in a try stands on."""
     evidence = attempt.evidence or Evidence(reasons=("Nothing was tested.",))
     return ChangeFacts(
         evidence.holds, attempt.added + attempt.removed, len(attempt.changed), len(attempt.asks),
-        attempt.number, len(evidence.still_failing), len(evidence.flaky), coverage,
+        attempt.number, len(evidence.still_failing), len(evidence.flaky), evidence.coverage,
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """Pull requests: opened, read and merged on a forge, each once. Knows no policy and no task's course.
 
 forge = forge_of("https://github.com/team/project", token)
-number, url = open_once(Work(tasks, lease, forge, "pull request 1"), Wanted(head, base, title, body))
-commit = merge_once(Work(tasks, lease, forge, "merge 1"), number, Commits(head, base), MergeMethod.MERGE)
+step = ForgeStep(tasks, lease, forge, "pull request 1")
+number, url = open_once(step, Wanted(head, base, title, body))
 """
 
 from zoran_ray.autopilot.forge.body import Account, marker, note, pull_request_body, pull_request_title
@@ -17,13 +17,20 @@ from zoran_ray.autopilot.forge.forge import (
 )  # fmt: skip
 from zoran_ray.autopilot.forge.gate import Commits, refuse_unmet, same_base, same_head
 from zoran_ray.autopilot.forge.github import GitHubForge
-from zoran_ray.autopilot.forge.once import Wanted, Work, close_once, comment_once, merge_once, open_once
+from zoran_ray.autopilot.forge.once import (
+    ForgeStep,
+    Wanted,
+    close_once,
+    comment_once,
+    merge_once,
+    open_once,
+)
 from zoran_ray.autopilot.forge.plain import PlainRemote
 from zoran_ray.autopilot.forge.prose import one_line
 
 __all__ = [
-    "API_URLS", "Account", "Check", "Commits", "Forge", "GitHubForge", "MergeMethod", "PlainRemote",
-    "PullRequest", "PullState", "Reviews", "Wanted", "Work", "close_once", "comment_once", "forge_of",
-    "marker", "merge_once", "note", "one_line", "open_once", "pull_request_body", "pull_request_title",
-    "refuse_unmet", "same_base", "same_head",
+    "API_URLS", "Account", "Check", "Commits", "Forge", "ForgeStep", "GitHubForge", "MergeMethod",
+    "PlainRemote", "PullRequest", "PullState", "Reviews", "Wanted", "close_once", "comment_once",
+    "forge_of", "marker", "merge_once", "note", "one_line", "open_once", "pull_request_body",
+    "pull_request_title", "refuse_unmet", "same_base", "same_head",
 ]  # fmt: skip

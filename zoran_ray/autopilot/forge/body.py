@@ -38,7 +38,8 @@ class Account:
         plan: In the words of a model.
         evidence: Of the tests; None where nothing was tested, as of a revert.
         confidence: 0..1; None where it could not be computed.
-        journal_root: Hexadecimal digits of the journal's root that covers the task so far.
+        journal_root: Hexadecimal digits of the journal's root that covers the task so far; None where
+            nobody knows it.
         related: Pages of pull requests in other repositories that go with this one, in order.
     """
 
@@ -46,7 +47,7 @@ class Account:
     plan: str
     evidence: Evidence | None
     confidence: float | None
-    journal_root: str
+    journal_root: str | None
     related: Sequence[str] = ()
 
 
@@ -85,7 +86,9 @@ def pull_request_body(account: Account, purpose: str = "change") -> str:
         "## Confidence",
         _confidence(account.confidence),
         "## Journal",
-        f"Root `{_checked(_HEX, account.journal_root)}`.",
+        f"Root `{_checked(_HEX, account.journal_root)}`."
+        if account.journal_root is not None
+        else "Its root is not known.",
     ]
     if account.related:
         parts += ["## Goes with", _related(account.related)]

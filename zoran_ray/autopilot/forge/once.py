@@ -18,13 +18,13 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Who does it: a task's worker, on a forge. `step` names the step, unique within the task."""
+class ForgeStep:
+    """One step of a task on a forge, by the worker that has the lease. `name` is unique within the task."""
 
     tasks: Tasks
     lease: Lease
     forge: Forge
-    step: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Wanted:
     body: str
 
 
-def open_once(work: Work, wanted: Wanted) -> tuple[int, str]:
+def open_once(step: ForgeStep, wanted: Wanted) -> tuple[int, str]:
     """Opens a pull request.
 
     Returns:
@@ -50,18 +50,18 @@ def open_once(work: Work, wanted: Wanted) -> tuple[int, str]:
     intent = {"head": wanted.head, "base": wanted.base, "title": wanted.title, "body": wanted.body}
 
     def look_up(meant: Json) -> Json | None:
-        found = work.forge.find_pull_request(meant["head"], meant["body"].partition("\n")[0])
+        found = step.forge.find_pull_request(meant["head"], meant["body"].partition("\n")[0])
         return {"number": found.number, "url": found.url} if found else None
 
     def act(meant: Json) -> Json:
-        opened = work.forge.open_pull_request(meant["head"], meant["base"], meant["title"], meant["body"])
+        opened = step.forge.open_pull_request(meant["head"], meant["base"], meant["title"], meant["body"])
         return {"number": opened.number, "url": opened.url}
 
-    result = once(work.tasks, work.lease, work.step, intent, look_up, act)
+    result = once(step.tasks, step.lease, step.name, intent, look_up, act)
     return result["number"], result["url"]
 
 
-def merge_once(work: Work, number: int, tested: Commits, method: MergeMethod) -> str:
+def merge_once(step: ForgeStep, number: int, tested: Commits, method: MergeMethod) -> str:
     """Merges a pull request whose head and base are still what was tested.
 
     A base that moves between our last look and the merge is seen by the forge alone, and by it only where
@@ -78,7 +78,7 @@ def merge_once(work: Work, number: int, tested: Commits, method: MergeMethod) ->
     intent = {"number": number, "head": tested.head, "base": tested.base, "method": method.value}
 
     def look_up(meant: Json) -> Json | None:
-        pull = work.forge.get(meant["number"])
+        pull = step.forge.get(meant["number"])
         if pull.state is not PullState.MERGED:
             return None
         if pull.head_commit != meant["head"]:
@@ -86,37 +86,37 @@ def merge_once(work: Work, number: int, tested: Commits, method: MergeMethod) ->
         return {"commit": pull.merged_commit}
 
     def act(meant: Json) -> Json:
-        refuse_unmet(work.forge.get(meant["number"]), Commits(meant["head"], meant["base"]))
-        commit = work.forge.merge(meant["number"], meant["head"], MergeMethod(meant["method"]))
+        refuse_unmet(step.forge.get(meant["number"]), Commits(meant["head"], meant["base"]))
+        commit = step.forge.merge(meant["number"], meant["head"], MergeMethod(meant["method"]))
         return {"commit": commit}
 
-    commit: str = once(work.tasks, work.lease, work.step, intent, look_up, act)["commit"]
+    commit: str = once(step.tasks, step.lease, step.name, intent, look_up, act)["commit"]
     return commit
 
 
-def comment_once(work: Work, number: int, text: str) -> str:
+def comment_once(step: ForgeStep, number: int, text: str) -> str:
     """Says something below a pull request. Args: text: Begins with its marker. Returns: Its page."""
 
     def look_up(meant: Json) -> Json | None:
-        found = work.forge.find_comment(meant["number"], meant["text"].partition("\n")[0])
+        found = step.forge.find_comment(meant["number"], meant["text"].partition("\n")[0])
         return {"url": found} if found else None
 
     def act(meant: Json) -> Json:
-        return {"url": work.forge.comment(meant["number"], meant["text"])}
+        return {"url": step.forge.comment(meant["number"], meant["text"])}
 
     intent = {"number": number, "text": text}
-    url: str = once(work.tasks, work.lease, work.step, intent, look_up, act)["url"]
+    url: str = once(step.tasks, step.lease, step.name, intent, look_up, act)["url"]
     return url
 
 
-def close_once(work: Work, number: int) -> PullState:
+def close_once(step: ForgeStep, number: int) -> PullState:
     """Closes a pull request. Returns: Where it stood afterwards: `merged` where somebody was faster."""
 
     def look_up(meant: Json) -> Json | None:
-        state = work.forge.get(meant["number"]).state
+        state = step.forge.get(meant["number"]).state
         return None if state is PullState.OPEN else {"state": state}
 
     def act(meant: Json) -> Json:
-        return {"state": work.forge.close(meant["number"]).state}
+        return {"state": step.forge.close(meant["number"]).state}
 
-    return PullState(once(work.tasks, work.lease, work.step, {"number": number}, look_up, act)["state"])
+    return PullState(once(step.tasks, step.lease, step.name, {"number": number}, look_up, act)["state"])

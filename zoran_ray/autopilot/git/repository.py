@@ -10,6 +10,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from git import Repo
 from git.objects import Blob
@@ -135,7 +136,72 @@ class Repository:
         Raises:
             GitError: It cannot be made.
         """
-        index = {"GIT_INDEX_FILE": str(self._folder / f"index-{checked_commit(base)}")}
+        tree = self._tree_with(checked_commit(base), changed)
+        return self._committed(tree, [base], message, author, at)
+
+    def together(self, one: str, other: str, message: str, author: Author, at: int) -> str | None:
+        """A commit upon two: what both made of what they have in common. None where they are at odds.
+
+        Raises:
+            GitError: It cannot be made.
+        """
+        tree = self._merged_tree(one, other)
+        return None if tree is None else self._committed(tree, [one, other], message, author, at)
+
+    def undone(self, commit: str, tip: str, message: str, author: Author, at: int) -> str | None:
+        """A commit upon `tip` without what `commit`, which is below it, did to its first parent.
+
+        None where what came since is at odds with that. Raises: GitError: It cannot be made.
+        """
+        before = self._git.line("rev-parse", "--verify", f"{self.parents(commit)[0]}^{{tree}}")
+        tree: str | None = before
+        if tip != commit:
+            tree = self._merged_tree(tip, self._committed(before, [commit], message, author, at))
+        return None if tree is None else self._committed(tree, [tip], message, author, at)
+
+    def parents(self, commit: str) -> list[str]:
+        """The commits below one, the first first. Raises: GitError: It is not here."""
+        return self._git.line("rev-list", "--parents", "-n", "1", checked_commit(commit)).split()[1:]
+
+    def file(self, commit: str, path: str, most_bytes: int) -> bytes | None:
+        """A regular file of a commit; None where there is none.
+
+        Raises:
+            GitError: It is no regular file, or larger than that.
+        """
+        listed = self._git.line("ls-tree", "--full-tree", "-l", checked_commit(commit), "--", path)
+        if not listed:
+            return None
+        mode, _, sha, size = listed.partition("\t")[0].split()
+        if not mode.startswith("100") or int(size) > most_bytes:
+            raise GitError(f"{path} is no regular file of at most {most_bytes} bytes.")
+        return self._git.run("cat-file", "blob", sha)
+
+    def _merged_tree(self, one: str, other: str) -> str | None:
+        words = ("merge-tree", "--write-tree", "--no-messages", checked_commit(one), checked_commit(other))
+        for commit in (one, other):
+            self.parents(commit)  # it is here; what fails below is a conflict
+        try:
+            return self._git.line(*words)
+        except GitError:
+            return None
+
+    def _committed(self, tree: str, below: Sequence[str], message: str, author: Author, at: int) -> str:
+        who = {
+            f"GIT_{role}_{what}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", f"@{at} +0000"))
+        }
+        text = f"{message.rstrip()}\n\nSigned-off-by: {author.name} <{author.email}>\n"
+        parents = [word for parent in below for word in ("-p", parent)]
+        return self._git.line("commit-tree", tree, *parents, given=text.encode(), environ=who)
+
+    def _tree_with(self, base: str, changed: Mapping[str, bytes | None]) -> str:
+        """A commit's tree with other contents; by an index of its own, as others work on this base too."""
+        with TemporaryDirectory(dir=self._folder, prefix="index-") as folder:
+            return self._tree_of(base, changed, {"GIT_INDEX_FILE": str(Path(folder) / "index")})
+
+    def _tree_of(self, base: str, changed: Mapping[str, bytes | None], index: Mapping[str, str]) -> str:
         self._git.run("read-tree", base, environ=index)
         modes = self._modes(base)
         entries = []
@@ -146,14 +212,7 @@ class Repository:
             sha = self._git.line("hash-object", "-w", "--stdin", "--no-filters", given=content)
             entries.append(f"{modes.get(path, '100644')} {sha}\t{path}\0")
         self._git.run("update-index", "-z", "--index-info", given="".join(entries).encode(), environ=index)
-        tree = self._git.line("write-tree", environ=index)
-        who = {
-            f"GIT_{role}_{what}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for what, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", f"@{at} +0000"))
-        }
-        text = f"{message.rstrip()}\n\nSigned-off-by: {author.name} <{author.email}>\n"
-        return self._git.line("commit-tree", tree, "-p", base, given=text.encode(), environ=who)
+        return self._git.line("write-tree", environ=index)
 
     def raw_diff(self, base: str, commit: str) -> bytes:
         """`git diff --raw -z` between two commits: modes and names as they are."""

@@ -6,12 +6,13 @@ evidence = compare(before, after, again)               # three runs
 """
 
 from zoran_ray.autopilot.testing.canary import Canary
+from zoran_ray.autopilot.testing.coverage import Lines, changed_lines, covered
 from zoran_ray.autopilot.testing.evidence import Evidence, Run, compare
 from zoran_ray.autopilot.testing.harness import HARNESS, Harness
 from zoran_ray.autopilot.testing.junit import JUnitError, Outcome, read_junit
 from zoran_ray.autopilot.testing.running import run_tests
 
 __all__ = [
-    "HARNESS", "Canary", "Evidence", "Harness", "JUnitError", "Outcome", "Run", "compare", "read_junit",
-    "run_tests",
+    "HARNESS", "Canary", "Evidence", "Harness", "JUnitError", "Lines", "Outcome", "Run", "changed_lines",
+    "compare", "covered", "read_junit", "run_tests",
 ]  # fmt: skip

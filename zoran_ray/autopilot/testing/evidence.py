@@ -17,11 +17,14 @@ class Run:
         outcomes: By test id, without the canary's.
         honest: Whether the canary's tests ended as they must.
         fault: Why the run is no evidence at all (no report, out of time), else None.
+        coverage: Share of the changed lines that ran, 0..1; None where nobody measured, or nothing is there
+            to run.
     """
 
     outcomes: Outcomes
     honest: bool = True
     fault: str | None = None
+    coverage: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Evidence:
         flaky: Tests that ended differently in two runs of the same code.
         still_failing: Tests that failed on the base and still do.
         reasons: Why this is no evidence of a fix, for people and for the model; empty if it is.
+        coverage: Share of the changed lines that ran when it was run again, as `Run.coverage`. It shows
+            nothing: the change itself could have said it.
     """
 
     fixed: tuple[str, ...] = ()
@@ -43,6 +48,7 @@ class Evidence:
     flaky: tuple[str, ...] = ()
     still_failing: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    coverage: float | None = None
 
     @property
     def holds(self) -> bool:
@@ -74,7 +80,7 @@ def compare(before: Run, after: Run, again: Run) -> Evidence:
     return Evidence(
         tuple(fixed), tuple(worse), tuple(missing), tuple(flaky),
         tuple(name for name in failed if name not in good),
-        tuple(_reasons(fixed, worse, missing, flaky, new_faults)),
+        tuple(_reasons(fixed, worse, missing, flaky, new_faults)), again.coverage,
     )  # fmt: skip
 
 

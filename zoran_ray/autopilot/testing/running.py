@@ -2,10 +2,14 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from zoran_ray.autopilot.testing.canary import Canary
+from zoran_ray.autopilot.testing.coverage import Lines, covered
 from zoran_ray.autopilot.testing.evidence import Run
 from zoran_ray.autopilot.testing.junit import JUnitError, read_junit
+from zoran_ray.autopilot.testing.watch import Watch
 from zoran_ray.tools.code_runner import CodeRunner, Ran
 
 PYTEST = (
@@ -13,6 +17,9 @@ PYTEST = (
     "--continue-on-collection-errors",  # a file that cannot be imported keeps no other from running
 )
 MOST_SHOWN_CHARS = 6_000
+
+_TEST_SHARE = 1 / 4
+"""How much of a run's time one test may take. Those that hang take half of it: each ends sooner."""
 
 _FAILED = 1
 """What pytest ends with where tests failed, as one always does. Source: pytest's `ExitCode`."""
@@ -25,28 +32,36 @@ async def run_tests(
     command: Sequence[str] = PYTEST,
     paths: Sequence[str] = (".",),
     timeout_s: float,
+    changed: Lines | None = None,
 ) -> tuple[Run, str]:
     """Outcomes of the tests, and the end of what the run wrote, for a model to read.
 
     Args:
         runner: The sandbox.
         files: Of the whole tree, by path.
-        command: Runs pytest; paths and the report's name are added.
+        command: Runs pytest; paths and the report's name are added. Tests that hang are ended one by one,
+            and lines noted, where it has `-m pytest`: only so is the folder of the run on Python's path.
         paths: Where the tests are.
         timeout_s: Longest run, in seconds.
+        changed: Lines of which is to be known whether they ran; it makes Python code about twice as slow.
 
     Raises:
         ZoranError: There is no sandbox, or it could run nothing.
     """
-    canary = Canary(secrets.token_hex(8))
+    changed, canary = changed or {}, Canary(secrets.token_hex(8))
+    watch = Watch(canary.nonce, timeout_s * _TEST_SHARE, tuple(sorted(changed)))
     report = f".zoran-{canary.nonce}.xml"
+    watched = ("-p", watch.name) if ("-m", "pytest") in pairwise(command) else ()
     ran = await runner.run(
-        {**files, canary.path: canary.text},
-        (*command, f"--junitxml={report}", *paths, canary.path),
+        {**files, canary.path: canary.text, watch.path: watch.text},
+        (*command, *watched, f"--junitxml={report}", *paths, canary.path),
         timeout_s=timeout_s,
     )
     said = (ran.stdout + b"\n" + ran.stderr)[-4 * MOST_SHOWN_CHARS :].decode(errors="replace")
-    return _judged(ran, canary, report), said[-MOST_SHOWN_CHARS:].replace(canary.nonce, "…")
+    run = _judged(ran, canary, report)
+    if watch.report in ran.files_out:
+        run = replace(run, coverage=covered(changed, ran.files_out[watch.report]))
+    return run, said[-MOST_SHOWN_CHARS:].replace(canary.nonce, "…")
 
 
 def _judged(ran: Ran, canary: Canary, report: str) -> Run:
