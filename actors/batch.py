@@ -1,29 +1,22 @@
 """The one process that keeps batches and uploaded files, and asks gateways for what batches want.
 
-It asks any gateway through its Serve handle, as the memory does for vectors, and says in whose name: the id
-of the key that made the batch. So every model, strategy, limit, budget and privacy profile of that key
-holds for each line; a key that is revoked stops its batches; no key is kept in the clear; and there is no
-route or header by which anybody outside the cluster could speak in another's name.
-
+Each line is asked in the name of the key that made its batch, see `gateway_asking`.
 Gateways reach it by name, wherever they are: an uploaded file is on the head node's disk.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from actors.names import REGISTRY, call
+from actors.gateway_asking import GatewayAsking
+from actors.names import REGISTRY, call, resume_soon
 from zoran_ray.batch.database import DATABASE
 from zoran_ray.batch.lines import Request
 from zoran_ray.batch.office import FOLDER, BatchOffice
 from zoran_ray.batch.outcome import Outcome
 from zoran_ray.batch.seats import Seats
-from zoran_ray.errors import Unavailable, ZoranError, plain
 from zoran_ray.messages import FleetSnapshot
 
 log = logging.getLogger("zoran.batch")
@@ -58,15 +51,14 @@ class BatchWorker:
         gateway: Callable[[], Any] | None = None,
         watch: Callable[[FleetSnapshot], Awaitable[FleetSnapshot | None]] | None = None,
     ) -> None:
-        self._gateway = gateway or _gateway
+        self._asking = GatewayAsking(request_timeout_s, gateway)
         self._watch = watch or _watch
         self._state_dir = state_dir
-        self._wait_s = request_timeout_s + _GRACE_S
-        self._handle: Any = None
         self._seats = Seats()
         self._office: BatchOffice | None = None
         self._following: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
+        resume_soon()
 
     async def resume(self) -> None:
         """Goes on with what an earlier process left, if there is anything."""
@@ -111,30 +103,7 @@ class BatchWorker:
 
     async def _ask(self, key_id: str, request: Request, request_id: str) -> Outcome:
         """One try at one gateway. Raises: ZoranError: None answered."""
-        try:
-            # The first time it asks the controller, which may take its time.
-            handle = self._handle = self._handle or await asyncio.to_thread(self._gateway)
-            body = orjson.dumps(request.body)
-            response = handle.ask.remote(request.endpoint.path, body, key_id, request_id)
-            async with _cancelled_with(response), asyncio.timeout(self._wait_s):
-                outcome: Outcome = await response
-                return outcome
-        except ZoranError as error:
-            raise plain(error) from None
-        except Exception as failure:
-            # Its text may hold a prompt.
-            kind = type(failure).__name__
-            raise Unavailable(f"No gateway answers ({kind}); look at `zoran status`.") from None
-
-
-@contextlib.asynccontextmanager
-async def _cancelled_with(response: Any) -> AsyncIterator[None]:
-    """What was asked stops, and the model with it, when whoever waits for it goes away."""
-    try:
-        yield
-    except BaseException:
-        response.cancel()
-        raise
+        return await self._asking(key_id, request.endpoint.path, request.body, request_id)
 
 
 async def _watch(known: FleetSnapshot) -> FleetSnapshot | None:
@@ -142,9 +111,3 @@ async def _watch(known: FleetSnapshot) -> FleetSnapshot | None:
         REGISTRY, "watch", known.epoch, known.version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
     )
     return fresh
-
-
-def _gateway() -> Any:
-    from ray import serve
-
-    return serve.get_deployment_handle("gateway", app_name="gateway")

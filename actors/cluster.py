@@ -7,7 +7,17 @@ from typing import Any
 
 import psutil
 
-from actors.names import ACCESS, AGENT_SUPERVISOR, BATCH, JOURNAL, MEMORY, NAMESPACE, REGISTRY, RESONATOR
+from actors.names import (
+    ACCESS,
+    AGENT_SUPERVISOR,
+    AUTOPILOT,
+    BATCH,
+    JOURNAL,
+    MEMORY,
+    NAMESPACE,
+    REGISTRY,
+    RESONATOR,
+)  # fmt: skip
 from zoran_ray.access import Budget
 from zoran_ray.memory.rules import rules_of
 from zoran_ray.settings import Settings
@@ -55,6 +65,7 @@ def start_control_plane(settings: Settings) -> None:
     import ray
 
     from actors.access import AccessAuthority
+    from actors.autopilot import AutopilotWorker
     from actors.batch import BatchWorker
     from actors.journal import JournalWriter
     from actors.memory import MemoryDirector
@@ -85,8 +96,8 @@ def start_control_plane(settings: Settings) -> None:
     memory.resume.remote()
     worker = ray.remote(BatchWorker).options(**options(BATCH))
     batch = worker.remote(settings.state_dir, settings.server.request_timeout_s)
-    batch.resume.remote()
-    _kept.extend((registry, access, resonator, journal, memory, batch))
+    tasks = ray.remote(AutopilotWorker).options(**options(AUTOPILOT)).remote(settings)
+    _kept.extend((registry, access, resonator, journal, memory, batch, tasks))
 
 
 def await_control_plane() -> None:

@@ -18,6 +18,7 @@ RESONATOR = "resonator"
 JOURNAL = "journal"
 MEMORY = "memory"
 BATCH = "batch"
+AUTOPILOT = "autopilot"
 AGENT_SUPERVISOR = "agents"
 
 _CALL_S = 5.0
@@ -60,3 +61,13 @@ def plain_errors(silence: str) -> Iterator[None]:
         raise plain(error) from None
     except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
         raise Unavailable(silence, retry_after_s=2.0) from None
+
+
+def resume_soon() -> None:
+    """Calls this actor's own `resume`: when Ray starts a killed actor again, nobody else hears of it."""
+    if not ray.is_initialized():
+        return  # a plain object
+    context = ray.get_runtime_context()
+    if context.get_actor_id():
+        with contextlib.suppress(RayError, RuntimeError):  # whoever asks next makes it go on too
+            context.current_actor.resume.remote()

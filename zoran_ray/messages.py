@@ -123,6 +123,10 @@ class CatalogueSnapshot:
     file: ModelsFile
 
 
+ANYBODY_ID = "anybody"
+"""Id of whoever asks a server that has no keys. No key has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
     """One API key as gateways know it: never the key itself.

@@ -1,8 +1,10 @@
 """Configuration as frozen values. `zoran_ray.config` reads files, variables and flags into them.
 
-Nothing below a composition root reads the environment; it is given one of these.
+Nothing below a composition root reads the environment; it is given one of these. Longer than 350 lines: one
+section after the other, and nothing else.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
+from zoran_ray.deploy_targets import TargetSettings
 from zoran_ray.offers import Frozen, address, fault
+from zoran_ray.sentry_projects import SentrySettings
 
 Scalar = str | int | float | bool | None
 
@@ -282,7 +286,8 @@ class AgentSettings(Frozen):
 
     folder: Path | None = None
     """Folder whose index the retriever searches (`zoran rag index FOLDER`): every key that may use
-    `zoran/agents` may ask about it. Unset: there is no retriever."""
+    `zoran/agents` may ask about it. The tool `search_files` searches it too, where it is allowed. Unset:
+    there is neither."""
     strategy: str = Field(default="cot", min_length=1, max_length=64)
     """How the reasoner thinks where a request says nothing."""
     running: int = Field(default=16, ge=1, le=1024)
@@ -313,6 +318,82 @@ class SandboxSettings(Frozen):
     """Containers at once on each node of a local cluster."""
 
 
+class ForgeSettings(Frozen):
+    """A host that tasks may work with besides github.com: where its API is, and the token for it."""
+
+    api_url: str | None = None
+    """Address of GitHub's API there, as `https://git.example.com/api/v3`; unset: github.com's own for
+    github.com, elsewhere none, so that there are branches and no pull requests."""
+    token_file: Path | None = None
+    """File that holds the token."""
+    token_variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    """Or the name of the variable that does."""
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else address(value)
+
+    @field_validator("token_file")
+    @classmethod
+    def _names_a_file(cls, value: Path | None) -> Path | None:
+        if value is None or (found := value.expanduser()).is_absolute():
+            return value and found
+        # Without the value: it may be the token.
+        raise ValueError("this is not the whole path of a file, such as /run/secrets/github")
+
+    @model_validator(mode="after")
+    def _has_one_token(self) -> "ForgeSettings":
+        if self.token_file is not None and self.token_variable is not None:
+            raise ValueError("token_file and token_variable are both here; keep one")
+        return self
+
+
+class AutopilotSettings(Frozen):
+    """Who works on tasks, with what, and where. What they may do, the policy says."""
+
+    policy_file: Path | None = None
+    """The policy; unset: `policy/policy.yaml` as it is shipped."""
+    paths: tuple[Path, ...] = Field(default=(), max_length=256)
+    """Folders in which repositories of this machine may lie. Empty: any, as long as the server has no keys;
+    none, once it has some."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Tasks that are worked on at a time."""
+    model: str = Field(default="zoran/auto", min_length=1, max_length=200)
+    """Who is asked where a request names no model."""
+    author_name: str = Field(default="zoran", pattern=r"^[^<>\x00-\x1f\x7f]{1,100}$")
+    """Whose commits they are."""
+    author_email: str = Field(default="zoran@localhost", pattern=r"^[^<>\s\x00-\x1f\x7f]{3,200}$")
+    lease_s: float = Field(default=60.0, ge=5, le=3600, allow_inf_nan=False)
+    """How long a task is a worker's unless it says that it still works, in seconds: what a crash costs."""
+    forges: dict[str, ForgeSettings] = Field(default={}, max_length=256)
+    """Hosts, with their port if they have one, by name. With keys, tasks work with these and github.com
+    only."""
+    targets: dict[str, TargetSettings] = Field(default={}, max_length=100)
+    """Places to deploy to, by name."""
+    sentry: SentrySettings = SentrySettings()
+
+    @field_validator("policy_file")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("paths")
+    @classmethod
+    def _whole(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        found = tuple(path.expanduser() for path in value)
+        if any(not path.is_absolute() for path in found):
+            raise ValueError("each of these is the whole path of a folder, such as /srv/repositories")
+        return found
+
+    @field_validator("forges")
+    @classmethod
+    def _are_hosts(cls, value: dict[str, ForgeSettings]) -> dict[str, ForgeSettings]:
+        if any(not re.fullmatch(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?", host) for host in value):
+            raise ValueError("a forge is named by its host, such as git.example.com or 127.0.0.1:3000")
+        return {host.lower(): forge for host, forge in value.items()}
+
+
 class Settings(Frozen):
     """Everything `zoran serve` needs to know."""
 
@@ -328,6 +409,7 @@ class Settings(Frozen):
     tools: ToolSettings = ToolSettings()
     sandbox: SandboxSettings = SandboxSettings()
     agents: AgentSettings = AgentSettings()
+    autopilot: AutopilotSettings = AutopilotSettings()
     log: LogSettings = LogSettings()
     memory_file: Path | None = None
     """YAML with the rules of the memory; unset: those of `configs/memory.yaml`."""

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from ray import serve
 
 from actors.agent_client import RayAgents
+from actors.autopilot_client import ask_autopilot
 from actors.batch_client import ask_batch
 from actors.deployment_sandbox import DeploymentSandbox
 from actors.memory_client import memory_client
@@ -23,7 +24,7 @@ from serve_apps.gateway.agents import AgentRouter, Agents
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.asked_actors import ROUTING_SILENT, lease, report, routing_state, wake
 from serve_apps.gateway.batch_pages import add_batch_pages
-from serve_apps.gateway.built_in import built_in, kept_traces
+from serve_apps.gateway.built_in import built_in, file_tools, kept_traces
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.doubt import Doubt
@@ -32,6 +33,7 @@ from serve_apps.gateway.embedding_models import NamedModel
 from serve_apps.gateway.exposition import Exposition
 from serve_apps.gateway.file_pages import add_file_pages
 from serve_apps.gateway.handle import Gateway
+from serve_apps.gateway.incident_pages import add_incident_pages
 from serve_apps.gateway.incoming import Receive, Scope, Send
 from serve_apps.gateway.inside import ask_inside
 from serve_apps.gateway.journal_pages import add_journal_pages
@@ -50,6 +52,7 @@ from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
 from serve_apps.gateway.spending import Spending
+from serve_apps.gateway.task_pages import add_task_pages
 from serve_apps.gateway.thinking import Thinking
 from serve_apps.gateway.thinking_reach import Reach
 from serve_apps.gateway.thinking_search import MemorySearch
@@ -140,6 +143,8 @@ class GatewayReplica:
         add_journal_pages(app, self._door)
         add_file_pages(app, self._door, ask_batch, settings.server)
         add_batch_pages(app, self._door, ask_batch, settings.server)
+        add_task_pages(app, self._door, ask_autopilot, settings.server)
+        add_incident_pages(app, self._door, ask_autopilot, settings.autopilot.sentry, settings.server)
         rules, journal = rules_of(settings.memory_file), MemoryJournal(tell, forget_names)
         self._traces = kept_traces(settings.state_dir)
         desk = MemoryDesk(memory_client(), self._embedder, journal, rules, traces=self._traces.forget_all)
@@ -147,8 +152,9 @@ class GatewayReplica:
         add_trace_pages(app, self._door, self._traces)
         reach = Reach(self._fleet, self._upstream, self._waiting, self._arms, PromptSizes())
         self._memory = ChatMemory(desk, self._metrics.memory_lost)
+        telling, files = Telling(tell), file_tools(settings)
         self._tools = ToolDesk(
-            settings.tools, os.environ, Telling(tell), self._privacy, memory=desk, runner=runner
+            settings.tools, os.environ, telling, self._privacy, memory=desk, runner=runner, more=files
         )
         self._gateway = Gateway(
             settings.server,

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from zoran_ray.access import KeyRing
 from zoran_ray.errors import PermissionDenied
-from zoran_ray.messages import KeyInfo, KeySnapshot
+from zoran_ray.messages import ANYBODY_ID, KeyInfo, KeySnapshot
 
-ANYBODY = KeyInfo(key_id="anybody", name="anybody", digest="")
+ANYBODY = KeyInfo(key_id=ANYBODY_ID, name="anybody", digest="")
 
 
 class Door:

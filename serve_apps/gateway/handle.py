@@ -28,7 +28,7 @@ from serve_apps.gateway.router import Plan, Router
 from serve_apps.gateway.spending import Spending
 from serve_apps.gateway.thinking import Thinking
 from serve_apps.gateway.told import told
-from serve_apps.gateway.turn import turn
+from serve_apps.gateway.turn import turn, turn_headers
 from serve_apps.gateway.waiting import Admission
 from zoran_ray import wire
 from zoran_ray.access import Limits
@@ -245,7 +245,8 @@ class Gateway:
                 sent = payload(
                     body, exchange.key, None if alone else name, turn(exchange, self._arms.catalogue, name)
                 )
-                await self._local(self._fleet.model(name), body, sent, exchange.headers, outgoing, account)
+                headers = exchange.headers | turn_headers(exchange, self._arms.catalogue, name)
+                await self._local(self._fleet.model(name), body, sent, headers, outgoing, account)
         except Exception as error:
             if arms_fault(error):
                 account.failed.append(name)

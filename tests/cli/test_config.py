@@ -32,7 +32,7 @@ def test_tokens_of_engines_are_not_shown(zoran: Any, tmp_path: Path) -> None:
     for args in (["show"], ["show", "--json"], ["show", "--origin"], ["check"]):
         result = zoran("config", *args)
         assert result.exit_code == 0
-        assert "secret" not in result.output
+        assert "hf_secret" not in result.output
     assert "HF_TOKEN" in zoran("config", "show").stdout
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.routing_stack import Routed, routed_server
+from tests.integration.sandbox_place import host
 from tests.integration.stack import Stack
 
 POCKET: dict[str, Any] = {
@@ -27,6 +28,12 @@ POCKET: dict[str, Any] = {
 NAP = POCKET | {"name": "nap", "scaling": {"min_replicas": 0, "zero_delay_s": 3, "downscale_delay_s": 1}}
 
 
+def programs() -> dict[str, str]:
+    """Settings that let models run programs, in the tests' own Docker daemon where there is one."""
+    allowed = {"ZORAN_TOOLS__ALLOWED": "[calculator, code]", "ZORAN_TOOLS__PERMISSIONS": "[local, code]"}
+    return allowed | ({"ZORAN_SANDBOX__DOCKER_HOST": place} if (place := host()) else {})
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with servers of their own come first, while the shared one does not run yet; faults last."""
     for item in items:
@@ -39,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A server with the embedded model, and the same as `nap`, scaled to zero. It must end clean."""
-    server = Stack([POCKET, NAP])
+    server = Stack([POCKET, NAP], settings=programs())
     server.start()
     yield server
     status = server.stop()

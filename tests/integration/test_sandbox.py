@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.sandbox_place import containers, host, made, nothing_left, require_docker, wait_until
+from zoran_ray.autopilot.testing import Outcome, changed_lines, run_tests
 from zoran_ray.errors import InvalidRequest, SandboxUnavailable
+from zoran_ray.policy import read_policy, shipped_policy_file
 from zoran_ray.sandbox import Backend, Job, JobRequest, JobResult, Limits, Sandbox, reap
 from zoran_ray.sandbox.container import container_config
 from zoran_ray.sandbox.daemon import connected
@@ -67,6 +69,21 @@ def test_pytest_writes_its_report(backend: Backend) -> None:
     ).run()
     assert done.exit_status == 1, done.stdout
     assert b'tests="2"' in done.files_out["report.xml"]
+
+
+async def test_a_test_that_hangs_fails_and_lines_that_run_are_noted(backend: Backend) -> None:
+    code = b"def add(a, b):\n    while a > 9:\n        pass\n    return a + b\n"
+    tests = b"import c\n\ndef test_1():\n    assert c.add(1, 1) == 2\n\ndef test_2():\n    c.add(10, 1)\n"
+    changed = changed_lines({}, {"c.py": code})
+    command = read_policy(shipped_policy_file()).commands["test"].argv
+    sandbox = Sandbox(backend, slots=1)
+    run, _ = await run_tests(
+        sandbox, {"c.py": code, "test_c.py": tests}, command=command, timeout_s=20.0, changed=changed
+    )
+    sandbox.close()
+    assert run.honest
+    assert run.outcomes == {"test_c::test_1": Outcome.PASSED, "test_c::test_2": Outcome.FAILED}
+    assert run.coverage == 1.0
 
 
 def test_an_exit_behind_pytests_back_leaves_no_report(backend: Backend) -> None:

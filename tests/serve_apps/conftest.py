@@ -42,6 +42,7 @@ from serve_apps.gateway.traces import Traces
 from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from tests.serve_apps.fake_replica import FakeReplica
+from tests.serve_apps.forgotten_stage import ForgottenHere
 from zoran_ray.access import UNLIMITED, Ledger, Limits
 from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
@@ -131,7 +132,8 @@ class Stack:
         add_privacy_pages(app, self.door, self.privacy, server)
         self.told = []
         self.trace_folder = TraceFolder(traces_folder(folder))
-        self.traces = Traces(self.trace_folder, Telling(self._tell))
+        self.forgotten = ForgottenHere(folder)
+        self.traces = Traces(self.trace_folder, Telling(self._tell), self.forgotten)
         add_trace_pages(app, self.door, self.traces)
         options = {"settings": ToolSettings(), **(tools or {})}
         self.tool_calls = Telling(self._tell)
@@ -186,6 +188,7 @@ class Stack:
         await self.tools.close()
         self.privacy.close()
         await self.upstream.close()
+        self.forgotten.close()
         await self.arms.close()
 
     async def replica(self, replica_id="r1", running=0, *, dead=False):

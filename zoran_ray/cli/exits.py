@@ -5,7 +5,7 @@
 2    usage: unknown command, flag or value (Typer's own)
 3    configuration
 4    no server answers
-5    refused by policy
+5    refused by policy, or a person has to decide
 130  interrupted
 """
 
@@ -21,12 +21,13 @@ from zoran_ray.errors import ConfigError, PermissionDenied, Unreachable, ZoranEr
 
 FAILURE = 1
 USAGE = 2
+REFUSED = 5
 INTERRUPTED = 130
 
 _STATUS: tuple[tuple[type[ZoranError], int], ...] = (
     (ConfigError, 3),
     (Unreachable, 4),
-    (PermissionDenied, 5),
+    (PermissionDenied, REFUSED),
 )
 
 

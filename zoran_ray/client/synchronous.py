@@ -1,5 +1,6 @@
 """The blocking client."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Literal, Self, overload
 import httpx
 
 from zoran_ray.client.answers import Answer, Delta, RemoteModel, read_answer, read_models
+from zoran_ray.client.events import EventReader
 from zoran_ray.client.failures import connection_failure, status_failure
 from zoran_ray.client.requests import Message, chat_body, endpoint, headers, is_loopback, timeouts
 from zoran_ray.client.retry import Retries
@@ -139,6 +141,27 @@ class Client:
             return response.json()
         except ValueError:
             raise UpstreamError("The server's answer is not JSON; is the base URL right?") from None
+
+    def text(self, path: str) -> str:
+        """What a route that gives plain text answers; args and errors are those of `ask`."""
+        with self._response("GET", path, None) as response:
+            response.read()
+        return response.text
+
+    def events(self, path: str) -> Generator[Any, None, None]:
+        """Server-sent events of a route, read as JSON; closing the iterator ends the request.
+
+        Raises:
+            ZoranError: As `ask`; UpstreamError: An event is no JSON.
+        """
+        reader = EventReader()
+        with self._response("GET", path, None) as response:
+            for chunk in response.iter_bytes():
+                for event in reader.feed(chunk):
+                    try:
+                        yield json.loads(event)
+                    except ValueError:
+                        raise UpstreamError("The server sent an event that is not JSON.") from None
 
     def _first_model(self) -> str:
         if self._model is None:
