@@ -1,6 +1,6 @@
 # The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory bench-reasoning bench-batch lock train-pocket pocket clean
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory bench-reasoning bench-batch bench-autopilot lock train-pocket pocket clean
 
 ARGS ?=
 PY := .venv/bin/python
@@ -36,7 +36,7 @@ format: setup-dev ## Format the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: bench-serving bench-routing bench-memory bench-reasoning bench-batch ## All benchmarks
+bench: bench-serving bench-routing bench-memory bench-reasoning bench-batch bench-autopilot ## All benchmarks
 
 bench-serving: setup-dev ## Serving against bare vLLM, Ray Serve LLM and LiteLLM; writes benchmarks/README.md
 	@benchmarks/serving/peers.sh
@@ -65,6 +65,10 @@ bench-batch: setup-dev ## Batches against LLM.generate and Ray Data; writes benc
 	@benchmarks/serving/peers.sh
 	@$(PY) -m benchmarks.batch --ray-data --write-readme $(ARGS)
 
+# A run that was cut goes on where it was. Of a part of it nothing is published.
+bench-autopilot: setup-dev ## What the autopilot merges, survives and lets out; writes benchmarks/README.md
+	@$(PY) -m benchmarks.autopilot $(if $(filter --only --bugs --points --jobs --rounds,$(ARGS)),,--write-readme) $(ARGS)
+
 train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
 	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)
 
@@ -73,7 +77,7 @@ POCKET ?= build/pocket
 
 pocket: setup-dev ## Train the laboratory's two models into build/pocket (ARGS="--minutes 60")
 	@$(PY) -m benchmarks.reasoning.pocket.train --size small --out $(POCKET)/pocket-lab-s $(ARGS)
-	@$(PY) -m benchmarks.reasoning.pocket.train --size large --grow $(POCKET)/pocket-lab-s --out $(POCKET)/pocket-lab-l $(ARGS)
+	@$(PY) -m benchmarks.reasoning.pocket.train --size large --grow $(POCKET)/pocket-lab-s --rate 0.4 --out $(POCKET)/pocket-lab-l $(ARGS)
 
 lock: setup-dev ## Pin all dependencies anew
 	@scripts/lock.sh
