@@ -29,7 +29,8 @@ _CODE = ("benchmarks/reasoning", "zoran_ray/reasoning", "zoran_ray/routing")
 
 
 async def measured(folders: Sequence[Path], scale: Scale, chosen: Sequence[str]) -> dict[str, Any]:
-    """All chosen parts, for JSON. A run with the same models and sizes that was cut goes on where it was.
+    """All chosen parts, for JSON. A run with the same models and sizes that was cut goes on where it was; so
+    does a run of everything after one of some parts.
 
     Args:
         folders: Of the small and the large model.
@@ -57,7 +58,8 @@ async def measured(folders: Sequence[Path], scale: Scale, chosen: Sequence[str])
         said["live"] = await parts.part("live", partial(_live, said["auto"], folders, scale))
     if "gateway" in chosen:
         said["gateway"] = await parts.part("gateway", partial(_gateway, scale))
-    parts.end()
+    if set(chosen) == set(PARTS):
+        parts.end()
     return said
 
 

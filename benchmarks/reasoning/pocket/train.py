@@ -2,13 +2,13 @@
 
 python -m benchmarks.reasoning.pocket.train --size small --out SMALL --minutes 60
 python -m benchmarks.reasoning.pocket.train --size small --out SMALL --resume
-python -m benchmarks.reasoning.pocket.train --size large --grow SMALL --out LARGE
+python -m benchmarks.reasoning.pocket.train --size large --grow SMALL --rate 0.4 --out LARGE
 
 A training keeps itself in `training.pt` every few minutes and at its end. With `--resume` it goes on from
 there; stopped anywhere and resumed it ends with the same weights as in one go. After `--minutes` it stops,
 and what it has learned so far is saved as a model. More steps than before raise the learning rates again to
 where the longer schedule has them. A model that is grown begins with what a smaller one of the same width
-knows, and is not taught the first drills again.
+knows, and is not taught the first drills again; at lower rates (`--rate`) it forgets less of that.
 The same seed, steps and batches give the same lessons on any machine.
 """
 
@@ -47,8 +47,10 @@ def main() -> None:
     feed = Feed(partial(pools, arguments.seed, arguments.batch_tokens, arguments.workers), arguments.parts)
     if arguments.grow:
         feed.go_to(FIRST_POOLS, 0)
-    training = Training(model, feed, RATES[arguments.size], arguments.steps or STEPS[arguments.size])
-    same = {name: getattr(arguments, name) for name in ("size", "seed", "batch_tokens", "parts")}
+    muon, adamw = RATES[arguments.size]
+    rates = muon * arguments.rate, adamw * arguments.rate
+    training = Training(model, feed, rates, arguments.steps or STEPS[arguments.size])
+    same = {name: getattr(arguments, name) for name in ("size", "seed", "rate", "batch_tokens", "parts")}
     checkpoint = Checkpoint(arguments.out / KEPT, same)
     if arguments.resume:
         training.go_on(checkpoint.load())
@@ -100,6 +102,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--grow", type=Path, help="folder of the small model that it begins as")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help=f"of the whole schedule; usually {STEPS}")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the usual learning rates")
     parser.add_argument("--minutes", type=float, help="stop after so many; --resume goes on")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     parser.add_argument("--batch-tokens", type=int, default=1_024, help="most tokens of a batch")
