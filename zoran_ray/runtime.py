@@ -106,6 +106,7 @@ class Server:
                 "replicas": self._replicas,
                 "memory_reindex": self._memory_reindex,
                 "memory_remove": self._memory_remove,
+                "agents": self._agents,
                 "stop": self._end,
             },
         )
@@ -162,7 +163,9 @@ class Server:
                 param="server.host",
             )
         prepare_privacy(self._settings.privacy, self._state_dir)
-        require_free(server.host, server.port)
+        # A cluster that was joined may have its proxies there already.
+        if self._settings.cluster.address is None:
+            require_free(server.host, server.port)
 
     def _clean_up_after_a_killed_server(self) -> None:
         """We hold the state directory, so whoever is on record is dead; its children may not be."""
@@ -286,6 +289,15 @@ class Server:
         from actors.memory_client import remove_shard
 
         return {"shards": list((await remove_shard(str(args.get("shard", "")))).shards)}
+
+    async def _agents(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """How the roles' processes are, after one was restarted where that is asked for."""
+        self._running()
+        from actors.agent_client import agent_states, restart_agent
+
+        if role := args.get("restart"):
+            await restart_agent(str(role))
+        return {"agents": await agent_states()}
 
     async def _end(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         self._stop.set()

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from zoran_ray.cli import (
+    agents,
     batch,
     chat,
+    cluster,
     config,
     doctor,
     journal,
@@ -21,6 +23,7 @@ from zoran_ray.cli import (
     sandbox,
     serve,
     server,
+    task,
     tools,
     z5,
     zgs,
@@ -56,11 +59,14 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(memory.app, name="memory")
 app.add_typer(rag.app, name="rag")
+app.add_typer(agents.app, name="agents")
 app.add_typer(tools.app, name="tools")
 app.add_typer(mcp.app, name="mcp")
 app.add_typer(pii.app, name="pii")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(task.app, name="task")
 app.add_typer(z5.app, name="z5")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(zgs.app, name="zgs")
 app.add_typer(journal.app, name="journal")
