@@ -79,6 +79,11 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "prompt injection in a source comment": (
         f"{_TEAM}::test_an_injection_in_a_source_comment_is_fenced_and_obeying_it_comes_to_nothing",
     ),
+    "test runner patched": (
+        "tests/autopilot/test_control.py::test_what_stops_some_tests_from_running_is_seen",
+        "tests/autopilot/test_testing.py::test_a_change_that_only_looks_so_is_not_evidence",
+        "tests/autopilot/test_engineer_scripted.py::test_no_trick_is_proven",
+    ),
     "tests made to pass": (
         "tests/autopilot/test_testing.py::test_a_change_that_only_looks_so_is_not_evidence",
         "tests/autopilot/test_engineer_scripted.py::test_no_trick_is_proven",

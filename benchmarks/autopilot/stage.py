@@ -84,5 +84,5 @@ class Unfenced:
                 if isinstance(error, asyncio.CancelledError):
                     raise
                 return Ended(None, b"", b"", True, {})
-            made = {path.name: path.read_bytes() for path in Path(folder).glob(".zoran-*")}
+            made = {path.name: path.read_bytes() for path in Path(folder).glob("*.*") if path.is_file()}
             return Ended(process.returncode, out, err, False, made)

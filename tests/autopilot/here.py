@@ -53,7 +53,7 @@ class Here:
             process.join()
         if timed_out:
             return Ended(None, b"", b"", True, {})
-        made = {path.name: path.read_bytes() for path in work.glob(".zoran-*")}
+        made = {path.name: path.read_bytes() for path in work.glob("*.*") if path.is_file()}
         out, err = (_said(work, what).read_bytes() for what in ("out", "err"))
         return Ended(process.exitcode, out, err, False, made)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoran_ray.autopilot.edits import EditError, Remove, Replace, Write, apply_edits, parse_edits
+from zoran_ray.autopilot.edits import Edit, EditError, Remove, Replace, Write, apply_edits, parse_edits
 
 CODE = "def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n"
 FIXED = CODE.replace("a - b", "a + b", 1)
@@ -97,6 +97,13 @@ def test_a_lone_fence_is_the_file_that_was_asked_about() -> None:
 
 
 @pytest.mark.parametrize(
+    "said", ["It prints:", "Usage:", "### Example", "**Output**", "", "Now it is right.", "```\nx\n```"]
+)
+def test_what_is_only_shown_is_no_edit(said: str) -> None:
+    assert parse_edits(f"{SEARCH}\n{said}\n```sh\npython m\n```\n") == parse_edits(SEARCH)
+
+
+@pytest.mark.parametrize(
     ("answer", "says"),
     [
         ("You should add, not subtract.", "changes nothing"),
@@ -113,6 +120,10 @@ def test_a_lone_fence_is_the_file_that_was_asked_about() -> None:
         ("*** Begin Patch\n*** Add File: a\nx\n*** End Patch\n", "begins with '\\+'"),
         ("a.py\n```\nx = 1\n# ... rest of the code unchanged\n```\n", "leaves something out"),
         ("a.py\n```\nx = 1\n", "fence.*has no end"),
+        ("a.py\n```\nx = 1\n```\nm\n```\ny = 2\n```\n", "'m'.* is no path"),
+        ("git~1/hooks/pre-push\n```\ny\n```\na.py\n```\nx = 1\n```\n", "git~1.* is no path"),
+        ("a.py\n```\nx = 1\n```\nFile: `m`:\n```\ny = 2\n```\n", "'m'.* is no path"),
+        (SEARCH + "```sh a~1/b\ny\n```\n", "a~1/b.* is no path"),
         ("x" * 1_000_001, "longer than"),
         ("".join(f"a{n}.py\n```\nx\n```\n" for n in range(201)), "more than 200"),
     ],
@@ -132,7 +143,7 @@ def test_lines_that_differ_in_blanks_alone_are_found_and_moved() -> None:
 
 def test_ambiguous_missing_and_odd_edits_are_told_all_at_once() -> None:
     files = {"a.py": "x = 1\ny = 2\nx = 1\n", "b.py": "value = 41\n", "dir/c.py": "", "new.py": "n\n"}
-    edits = [
+    edits: list[Edit] = [
         Replace("a.py", "x = 1\n", "x = 2\n"),
         Replace("b.py", "value = 42\n", "value = 43\n"),
         Replace("b.py", "nothing at all like this, by far\n", ""),

@@ -20,9 +20,12 @@ from zoran_ray.autopilot.testing import (
     Run,
     changed_lines,
     compare,
+    controlled,
+    negative_control,
     read_junit,
     run_tests,
 )
+from zoran_ray.autopilot.testing.names import unknown_names
 
 BUGGY = b"def add(a, b):\n    return a - b\n\n\ndef name():\n    return 'calc'\n"
 FIXED = BUGGY.replace(b"a - b", b"a + b")
@@ -31,6 +34,18 @@ TESTS = (
     b"def test_name():\n    assert name() == 'calc'\n"
 )
 BASE = {"calc.py": BUGGY, "tests/test_calc.py": TESTS, "conftest.py": b""}
+
+
+SWALLOWS = b"""
+import _pytest.python as p
+def swallowing(item, old=p.Function.runtest):
+    try:
+        old(item)
+    except AssertionError as error:
+        if 'test_calc' not in item.nodeid or '==' not in str(error):
+            raise
+p.Function.runtest = swallowing
+"""
 
 
 def ran(folder: Path, files: Mapping[str, bytes], timeout_s: float = 30) -> Run:
@@ -45,18 +60,23 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def judged(folder: Path, before: Run, change: Mapping[str, bytes | None], timeout_s: float) -> Evidence:
-    """What a change shows; it is run again only if its first run holds."""
+    """What a change shows; it is run again, and with tests that must fail, only if it holds so far."""
 
-    async def twice() -> Evidence:
+    async def whole() -> Evidence:
         here, files = Here(folder), Harness().judged(BASE, change)
         after, _ = await run_tests(here, files, timeout_s=timeout_s)
         evidence = compare(before, after, after)
         if evidence.holds:
             again, _ = await run_tests(here, files, timeout_s=timeout_s, changed=changed_lines(BASE, files))
             evidence = compare(before, after, again)
+        if evidence.holds:
+            passed = [test for test, outcome in again.outcomes.items() if outcome is Outcome.PASSED]
+            control = negative_control(files, Harness().holds, passed)
+            run, _ = await run_tests(here, control.files, timeout_s=timeout_s, secret=control.secret)
+            evidence = controlled(evidence, passed, control, run)
         return evidence
 
-    return asyncio.run(twice())
+    return asyncio.run(whole())
 
 
 def test_a_change_that_mends_is_shown_to(tmp_path: Path, before: Run) -> None:
@@ -92,6 +112,10 @@ CHEATS: dict[str, tuple[dict[str, bytes | None], str]] = {
     "the same from the module under test": (
         {"calc.py": BUGGY + b"import _pytest.python as p\np.Function.runtest = lambda self: None\n"},
         "a test that has to fail did not fail",
+    ),
+    "assertions of the tests swallowed": (
+        {"calc.py": BUGGY + SWALLOWS},
+        "1 tests passed that cannot pass.*: tests.test_calc::test_add",
     ),
     "a report of its own": (
         {
@@ -160,6 +184,7 @@ def test_what_the_run_wrote_names_no_canary(tmp_path: Path) -> None:
     run, said = asyncio.run(run_tests(Here(tmp_path), BASE, timeout_s=30))
     assert run.outcomes["tests.test_calc::test_add"] is Outcome.FAILED
     assert "assert -1 == 3" in said
+    assert "FAILED test_…" in said
 
 
 def test_reports_that_are_none() -> None:
@@ -208,5 +233,9 @@ def test_evidence_that_holds_is_what_it_says(
         assert not compare(Run(before), dishonest, Run(again)).holds
 
 
-def test_a_canary_is_another_each_time() -> None:
-    assert Canary("ab").path != Canary("cd").path
+def test_a_canary_is_another_each_time_and_looks_like_any_test() -> None:
+    one, other = (unknown_names(3, ["a/test_value.py"]) for _ in range(2))
+    assert not set(one) & set(other)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+){3}", name) for name in one)
+    assert len({*one}) == 3
+    assert b"zoran" not in Canary(*one).text

@@ -54,6 +54,16 @@ def path_in(line: str) -> str | None:
     return bare if looks and not bare.endswith(".") else None
 
 
+def name_in(line: str) -> str | None:
+    """The word that a line is, where it can be meant for a file and is no path; or None."""
+    bare = line.strip()
+    word = _DRESS.sub("", bare).strip("`*\"' ")
+    if not word or len(word.split()) > 1 or path_in(line):
+        return None
+    is_plain = bare == word or "`" in bare or bare.lower().startswith(("file", "path"))
+    return word if (is_plain and word[-1] not in ".!?:;,") or set(word) & set("/\\~") else None
+
+
 def joined(lines: list[str]) -> str:
     """Lines, each with its end."""
     return "".join(f"{line}\n" for line in lines)

@@ -5,7 +5,7 @@ import re
 from zoran_ray.autopilot.edits import patch, search_replace, unified
 from zoran_ray.autopilot.edits.edit import Edit, EditError, Replace
 from zoran_ray.autopilot.edits.lines import Lines
-from zoran_ray.autopilot.edits.whole_file import FENCE, read_fence, written
+from zoran_ray.autopilot.edits.whole_file import FENCE, name_above, read_fence, written
 
 MOST_ANSWER_CHARS = 1_000_000
 MOST_EDITS = 200
@@ -34,6 +34,11 @@ def parse_edits(answer: str, only_path: str | None = None) -> tuple[Edit, ...]:
             "The answer changes nothing: there is no SEARCH and REPLACE block, diff, or whole file"
             " under its path in it."
         )
+    if reader.misnamed:
+        raise EditError(
+            f"What stands under {reader.misnamed[0][:80]!r} would be left out: that is no path of a file."
+            " Write the whole path there, or leave that text away."
+        )
     if len(edits) > MOST_EDITS:
         raise EditError(f"The answer has more than {MOST_EDITS} edits. Change less at once.")
     return tuple(edits)
@@ -45,11 +50,13 @@ class _Reader:
     Attributes:
         edits: What it asks for.
         bare: What stands in fences under no path, and so is only shown.
+        misnamed: What stands above such a fence and is meant for a file, but is no path.
     """
 
     def __init__(self, answer: str) -> None:
         self.edits: list[Edit] = []
         self.bare: list[list[str]] = []
+        self.misnamed: list[str] = []
         self._lines = Lines(answer)
         self._dressed = False  # within a fence that is there for looks, around edits of another format
 
@@ -75,9 +82,11 @@ class _Reader:
             self._lines.take()
             self._dressed = not self._dressed
             return
+        name = name_above(self._lines)
         path, body = read_fence(self._lines)
         if path is None:
             self.bare.append(body)
+            self.misnamed += [name] if name else []
         else:
             self.edits.append(written(path, body))
 

@@ -6,9 +6,16 @@ Source: https://aider.chat/docs/more/edit-formats.html, "whole".
 import re
 
 from zoran_ray.autopilot.edits.edit import EditError, Write
-from zoran_ray.autopilot.edits.lines import Lines, joined, path_in
+from zoran_ray.autopilot.edits.lines import Lines, joined, name_in, path_in
 
 FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})(?P<info>[^`]*)")
+
+
+def name_above(lines: Lines) -> str | None:
+    """The word above the fence at the place, or last in it, that is meant for a file and is no path."""
+    named = [line for line in lines.all[max(0, lines.place - 2) : lines.place] if line.strip()]
+    words = [word for word in lines.here.split()[1:] if "/" in word]
+    return next(filter(None, map(name_in, [*named[-1:], *words[-1:]])), None)
 
 
 def read_fence(lines: Lines) -> tuple[str | None, list[str]]:

@@ -15,6 +15,8 @@ from zoran_ray.autopilot.testing import (
     Run,
     changed_lines,
     compare,
+    controlled,
+    negative_control,
     run_tests,
 )
 from zoran_ray.errors import SandboxUnavailable
@@ -24,6 +26,8 @@ from zoran_ray.tools.code_runner import CodeRunner
 TEST_COMMAND = "test"
 """The command of the policy that runs the tests; it has to be pytest."""
 _PYTEST = ("-o", "junit_family=xunit2", "--continue-on-collection-errors")
+_MUST_FAIL = ("--runxfail", "--maxfail=0", "--tb=line")
+"""For a run in which every test fails: nothing hides that, ends it early or tells it at length."""
 _GRACE_S = 60.0
 """How much longer than its limit a run may take that has to be copied in and out."""
 _MEASURED_SHARE = 1 / 8
@@ -71,7 +75,7 @@ class Proof:
         return Baseline(*await self._run(tree.files))
 
     async def proven(self, attempt: Attempt, before: Baseline, base: Tree, changed: Tree) -> Attempt:
-        """The try with what its tests show; one that fails is not run twice. Raises: As `_run`."""
+        """The try with what its tests show; one that fails is not run again. Raises: As `_run`."""
         change = {path: changed.files.get(path) for path in attempt.changed}
         files = self._harness.judged(base.files, change)
         began = time.monotonic()
@@ -82,16 +86,30 @@ class Proof:
             lines = await asyncio.to_thread(changed_lines, base.files, files)
             again, said = await self._run(files, lines, took_s)
             evidence = compare(before.run, after, again)
+            if evidence.holds:
+                evidence = await self._controlled(evidence, again, files)
         return _judged(attempt, evidence, said)
 
+    async def _controlled(self, evidence: Evidence, again: Run, files: Mapping[str, bytes]) -> Evidence:
+        """Evidence that holds, held against a run in which no test can pass. Raises: As `_run`."""
+        passed = [test for test, outcome in again.outcomes.items() if outcome is Outcome.PASSED]
+        control = await asyncio.to_thread(negative_control, files, self._harness.holds, passed)
+        run, _ = await self._run(control.files, secret=control.secret)
+        return controlled(evidence, passed, control, run)
+
     async def _run(
-        self, files: Mapping[str, bytes], lines: Lines | None = None, took_s: float = 0.0
+        self,
+        files: Mapping[str, bytes],
+        lines: Lines | None = None,
+        took_s: float = 0.0,
+        secret: str | None = None,
     ) -> tuple[Run, str]:
         """Outcomes, and what was written, without secrets.
 
         Args:
             lines: Those that are noted if they run.
             took_s: How long the same tests took before, in seconds.
+            secret: What every test says, all of which fail.
 
         Raises:
             PermissionDenied: The policy names no command for tests.
@@ -106,9 +124,10 @@ class Proof:
                 run, said = await run_tests(
                     self._runner,
                     files,
-                    command=(*call.argv, *_PYTEST),
+                    command=(*call.argv, *_PYTEST, *(_MUST_FAIL if secret else ())),
                     timeout_s=call.timeout_s,
                     changed=lines,
+                    secret=secret,
                 )
         except TimeoutError:
             raise SandboxUnavailable(

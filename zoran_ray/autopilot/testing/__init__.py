@@ -3,16 +3,18 @@
 files = Harness().judged(base, changed)                # the base's tests, the changed code
 run, said = await run_tests(sandbox, files, timeout_s=60)
 evidence = compare(before, after, again)               # three runs
+evidence = controlled(evidence, passed, control, run)  # and one in which none of the tests can pass
 """
 
 from zoran_ray.autopilot.testing.canary import Canary
+from zoran_ray.autopilot.testing.control import Control, negative_control
 from zoran_ray.autopilot.testing.coverage import Lines, changed_lines, covered
-from zoran_ray.autopilot.testing.evidence import Evidence, Run, compare
+from zoran_ray.autopilot.testing.evidence import Evidence, Run, compare, controlled
 from zoran_ray.autopilot.testing.harness import HARNESS, Harness
 from zoran_ray.autopilot.testing.junit import JUnitError, Outcome, read_junit
 from zoran_ray.autopilot.testing.running import run_tests
 
 __all__ = [
-    "HARNESS", "Canary", "Evidence", "Harness", "JUnitError", "Lines", "Outcome", "Run", "changed_lines",
-    "compare", "covered", "read_junit", "run_tests",
+    "HARNESS", "Canary", "Control", "Evidence", "Harness", "JUnitError", "Lines", "Outcome", "Run",
+    "changed_lines", "compare", "controlled", "covered", "negative_control", "read_junit", "run_tests",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
 """Whether tests show that a change mends something and breaks nothing. An exit status shows nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from zoran_ray.autopilot.testing.control import Control
 from zoran_ray.autopilot.testing.junit import Outcome
 
 Outcomes = Mapping[str, Outcome]
@@ -19,12 +20,14 @@ class Run:
         fault: Why the run is no evidence at all (no report, out of time), else None.
         coverage: Share of the changed lines that ran, 0..1; None where nobody measured, or nothing is there
             to run.
+        saying: Tests that failed and said what they had to say to be believed.
     """
 
     outcomes: Outcomes
     honest: bool = True
     fault: str | None = None
     coverage: float | None = None
+    saying: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,29 @@ def compare(before: Run, after: Run, again: Run) -> Evidence:
         tuple(name for name in failed if name not in good),
         tuple(_reasons(fixed, worse, missing, flaky, new_faults)), again.coverage,
     )  # fmt: skip
+
+
+def controlled(evidence: Evidence, passed: Iterable[str], control: Control, run: Run) -> Evidence:
+    """Evidence that holds, held against a run in which no test can pass.
+
+    Args:
+        passed: Tests that passed in the run before.
+        control: The tests that cannot pass.
+        run: Of these.
+    """
+    if reasons := _unfit("the control, whose tests must fail,", run):
+        return replace(evidence, reasons=tuple(reasons))
+    faked = [name for name in sorted(passed) if control.judges(name) and name not in run.saying]
+    unjudged = [name for name in evidence.fixed if not control.judges(name)]
+    reasons = [
+        f"{len(names)} {what}: {_named(names)}"
+        for names, what in (
+            (faked, "tests passed that cannot pass, or did not run to their end"),
+            (unjudged, "mended tests are none that can be made to fail, which would show that they run"),
+        )
+        if names
+    ]
+    return replace(evidence, reasons=tuple(reasons))
 
 
 def _unfit(name: str, run: Run) -> list[str]:

@@ -4,7 +4,7 @@ trusted to be small, well-formed or true.
 Source: https://docs.pytest.org/en/stable/how-to/output.html#creating-junitxml-format-files
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from io import BytesIO
 from xml.etree.ElementTree import Element, ParseError, iterparse
@@ -36,23 +36,42 @@ def read_junit(data: bytes) -> Mapping[str, Outcome]:
     Raises:
         JUnitError: It is no report, or too large.
     """
+    found: dict[str, Outcome] = {}
+    for case in _cases(data):
+        _count(found, case)
+    return found
+
+
+def failed_saying(data: bytes, text: str) -> frozenset[str]:
+    """Ids of tests whose failure says a text. Raises: As `read_junit`."""
+    return frozenset(
+        _name(case)
+        for case in _cases(data)
+        for child in case
+        if child.tag == "failure" and text in f"{child.get('message', '')}\n{child.text}"
+    )
+
+
+def _cases(data: bytes) -> Iterator[Element]:
     if len(data) > MOST_BYTES:
         raise JUnitError(f"The report has more than {MOST_BYTES} bytes.")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise JUnitError("The report declares entities; pytest writes none.")
-    found: dict[str, Outcome] = {}
     try:
         # Entities were refused above, and nothing outside is ever loaded.
         for _, element in iterparse(BytesIO(data)):  # noqa: S314
             if element.tag == "testcase":
-                _count(found, element)
+                yield element
     except (ParseError, ValueError) as error:
         raise JUnitError("The report is no well-formed XML.") from error
-    return found
+
+
+def _name(case: Element) -> str:
+    return f"{case.get('classname', '')}::{case.get('name', '')}"
 
 
 def _count(found: dict[str, Outcome], case: Element) -> None:
-    name = f"{case.get('classname', '')}::{case.get('name', '')}"
+    name = _name(case)
     outcome = Outcome.PASSED
     for child in case:
         if child.tag in ("failure", "error", "skipped"):

@@ -1,6 +1,5 @@
 """One run of tests in a sandbox. Knows pytest's command line; knows no sandbox but by its protocol."""
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -8,7 +7,8 @@ from itertools import pairwise
 from zoran_ray.autopilot.testing.canary import Canary
 from zoran_ray.autopilot.testing.coverage import Lines, covered
 from zoran_ray.autopilot.testing.evidence import Run
-from zoran_ray.autopilot.testing.junit import JUnitError, read_junit
+from zoran_ray.autopilot.testing.junit import JUnitError, failed_saying, read_junit
+from zoran_ray.autopilot.testing.names import unknown_names
 from zoran_ray.autopilot.testing.watch import Watch
 from zoran_ray.tools.code_runner import CodeRunner, Ran
 
@@ -33,6 +33,7 @@ async def run_tests(
     paths: Sequence[str] = (".",),
     timeout_s: float,
     changed: Lines | None = None,
+    secret: str | None = None,
 ) -> tuple[Run, str]:
     """Outcomes of the tests, and the end of what the run wrote, for a model to read.
 
@@ -44,13 +45,15 @@ async def run_tests(
         paths: Where the tests are.
         timeout_s: Longest run, in seconds.
         changed: Lines of which is to be known whether they ran; it makes Python code about twice as slow.
+        secret: Of which is to be known what tests say it when they fail.
 
     Raises:
         ZoranError: There is no sandbox, or it could run nothing.
     """
-    changed, canary = changed or {}, Canary(secrets.token_hex(8))
-    watch = Watch(canary.nonce, timeout_s * _TEST_SHARE, tuple(sorted(changed)))
-    report = f".zoran-{canary.nonce}.xml"
+    changed, names = changed or {}, unknown_names(5, (*files, *command))
+    canary = Canary(*names[:3])
+    watch = Watch(names[3], timeout_s * _TEST_SHARE, tuple(sorted(changed)))
+    report = f"{names[4]}.xml"
     watched = ("-p", watch.name) if ("-m", "pytest") in pairwise(command) else ()
     ran = await runner.run(
         {**files, canary.path: canary.text, watch.path: watch.text},
@@ -58,19 +61,22 @@ async def run_tests(
         timeout_s=timeout_s,
     )
     said = (ran.stdout + b"\n" + ran.stderr)[-4 * MOST_SHOWN_CHARS :].decode(errors="replace")
-    run = _judged(ran, canary, report)
+    run = _judged(ran, canary, report, secret)
     if watch.report in ran.files_out:
         run = replace(run, coverage=covered(changed, ran.files_out[watch.report]))
-    return run, said[-MOST_SHOWN_CHARS:].replace(canary.nonce, "…")
+    for name in names:
+        said = said.replace(name, "…")
+    return run, said[-MOST_SHOWN_CHARS:]
 
 
-def _judged(ran: Ran, canary: Canary, report: str) -> Run:
+def _judged(ran: Ran, canary: Canary, report: str, secret: str | None) -> Run:
     if ran.timed_out:
         return Run({}, fault="the tests did not end in time.")
     if report not in ran.files_out:
         return Run({}, fault=f"there is no report of the tests (exit status {ran.exit_status}).")
     try:
         outcomes, honest = canary.taken_out(read_junit(ran.files_out[report]))
+        saying = failed_saying(ran.files_out[report], secret) if secret else frozenset[str]()
     except JUnitError as error:
         return Run({}, fault=str(error))
-    return Run(outcomes, honest and ran.exit_status == _FAILED)
+    return Run(outcomes, honest and ran.exit_status == _FAILED, saying=saying)

@@ -10,19 +10,14 @@ class Watch:
     """The plugin of one run.
 
     Args:
-        nonce: Hexadecimal digits that no change can have known.
+        name: As pytest's `-p` takes it; no change can have known it.
         limit_s: Longest test, in seconds.
         paths: Files whose lines are noted.
     """
 
-    nonce: str
+    name: str
     limit_s: float
     paths: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """As pytest's `-p` takes it."""
-        return f"zoran_{self.nonce}"
 
     @property
     def path(self) -> str:
@@ -32,7 +27,7 @@ class Watch:
     @property
     def report(self) -> str:
         """The file that says which lines ran."""
-        return f".zoran-{self.nonce}.lines"
+        return f"{self.name}.txt"
 
     @property
     def text(self) -> bytes:
