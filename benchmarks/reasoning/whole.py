@@ -31,8 +31,8 @@ _CODE = ("benchmarks/reasoning", "zoran_ray/reasoning", "zoran_ray/routing")
 async def measured(folders: Sequence[Path], scale: Scale, chosen: Sequence[str]) -> dict[str, Any]:
     """All chosen parts, for JSON.
 
-    A run with the same models and sizes that was cut goes on where it was; so does a run of everything after
-    one of some parts.
+    A run with the same models and sizes that was cut goes on where it was; so does a run of everything
+    after one of some parts.
 
     Args:
         folders: Of the small and the large model.
