@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.reasoning.tasks.calculator import toolbox
 from zoran_ray.reasoning.budget import Budget
 from zoran_ray.reasoning.registry import Registry
+from zoran_ray.reasoning.self_consistency import SelfConsistency
 from zoran_ray.reasoning.strategy import Strategy
 
 MOST_SAMPLES = 64
@@ -19,6 +20,8 @@ _MOVE_TOKENS = 96
 """Longest text of a move: what is reserved for a call is not there for others."""
 SINGLE = "single"
 """The contender that all others are compared with: one likeliest answer."""
+SAMPLED = "single, sampled"
+"""One answer drawn as each vote is: what a vote is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def contenders(task: str, budget: Budget, max_tokens: int) -> Sequence[Contender
     # Few at once, so that what ends early also costs less.
     many = {**longest, "samples": calls, "at_once": min(calls, 4)}
     single = Contender(SINGLE, "cot", longest)
+    sampled = Contender(SAMPLED, "cot", {**longest, "temperature": SelfConsistency().temperature})
     voting = Contender("self-consistency", "self-consistency", many)
     best = Contender("best-of-n", "best-of-n", many, judged=True)
     special = {
@@ -65,7 +69,7 @@ def contenders(task: str, budget: Budget, max_tokens: int) -> Sequence[Contender
             "reflexion", "reflexion", {**longest, "attempts": min((calls + 1) // 2, 16)}, judged=True
         ),
     }
-    return [single, voting, best, *([special[task]] if task in special else [])]
+    return [single, sampled, voting, best, *([special[task]] if task in special else [])]
 
 
 def _tree(calls: int, max_tokens: int) -> Mapping[str, Any]:

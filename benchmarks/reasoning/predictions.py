@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.reasoning.contenders import SINGLE
+from benchmarks.reasoning.contenders import SAMPLED, SINGLE
 from benchmarks.reasoning.intervals import Interval, paired
 from benchmarks.reasoning.running import Outcome, rights
 
@@ -28,6 +28,7 @@ class Prediction:
 
 PREDICTIONS: Sequence[Prediction] = (
     Prediction(ALL, "self-consistency"),
+    Prediction(ALL, "self-consistency", SAMPLED),
     Prediction(ALL, "best-of-n"),
     Prediction("countdown", "tot", times=2.0),
     Prediction("countdown", "tot", "best-of-n"),
@@ -85,4 +86,7 @@ def _rights(
     budget: str,
     name: str,
 ) -> list[float]:
-    return [right for task in tasks for right in rights(found.get(task, {}).get(budget, {}).get(name, ()))]
+    of_tasks = [rights(found.get(task, {}).get(budget, {}).get(name, ())) for task in tasks]
+    # Of several tasks as many instances each: none counts for more because it was asked more often.
+    most = min(map(len, filter(None, of_tasks)), default=0)
+    return [right for of_task in of_tasks for right in of_task[:most]]

@@ -49,7 +49,7 @@ async def measured(model: EngineModel, name: str, scale: Scale, parts: Parts) ->
     """
     found: dict[str, dict[str, dict[str, list[Outcome]]]] = {}
     for task in TASKS:
-        instances = drawn(task, scale.instances)
+        instances = drawn(task, scale.puzzles if task == _PUZZLE else scale.instances)
         for first in range(0, len(instances), BLOCK):
             block = instances[first : first + BLOCK]
             for equal, budget in budgets(task, scale).items():

@@ -8,7 +8,8 @@ class Scale:
     """Sizes of the parts.
 
     Attributes:
-        instances: Of each task, all levels alike.
+        instances: Of each task but Countdown, all levels alike.
+        puzzles: Of Countdown: that a tree has *twice* the rights of one answer needs more of them.
         calls: Budget of sampled answers for an instance; a puzzle of Countdown has twice as many.
         tokens: Budget of tokens for an instance; likewise.
         max_tokens: Longest answer of a call.
@@ -21,6 +22,7 @@ class Scale:
     """
 
     instances: int
+    puzzles: int
     calls: int
     tokens: int
     max_tokens: int
@@ -33,11 +35,11 @@ class Scale:
 
 
 FULL = Scale(
-    instances=100, calls=16, tokens=1536, max_tokens=192, wall=20, stream=1500, latency=60, seeds=20,
-    overhead=150, live=300,
+    instances=100, puzzles=300, calls=16, tokens=1536, max_tokens=192, wall=20, stream=1500, latency=60,
+    seeds=20, overhead=150, live=300,
 )  # fmt: skip
 QUICK = Scale(
-    instances=12, calls=8, tokens=768, max_tokens=160, wall=3, stream=60, latency=8, seeds=3,
+    instances=12, puzzles=12, calls=8, tokens=768, max_tokens=160, wall=3, stream=60, latency=8, seeds=3,
     overhead=8, live=24,
 )  # fmt: skip
 BLOCK = 25

@@ -30,8 +30,9 @@ from zoran_ray.reasoning.prompting import user
 from zoran_ray.reasoning.trace import Call
 
 SMALL = replace(
-    QUICK, instances=6, calls=4, tokens=400, wall=2, stream=40, latency=2, seeds=2, overhead=3, live=4
-)
+    QUICK, instances=6, puzzles=6, calls=4, tokens=400, wall=2, stream=40, latency=2, seeds=2, overhead=3,
+    live=4,
+)  # fmt: skip
 SCRIPTED = {task: Scripted(task, quality.drawn(task, 6)) for task in TASKS}
 """Made here: a lesson runs a strategy in an event loop of its own."""
 
@@ -153,6 +154,16 @@ def test_predictions_are_judged_on_paired_instances() -> None:
         ("retries", "reflexion above best-of-n"): MISSED,
     }
     assert {row["of"] for row in rows if row["task"] == predictions.ALL} == {80}
+
+
+def test_of_several_tasks_as_many_instances_each_count() -> None:
+    none, more = outcomes([False] * 40), outcomes([True] * 80)
+    found = {
+        "chain": {"calls": {"single": none, "best-of-n": none}},
+        "countdown": {"calls": {"single": outcomes([False] * 80), "best-of-n": more}},
+    }
+    (row,) = [row for row in judged(found) if row["prediction"] == "best-of-n above single"]
+    assert (row["of"], row["shares"]) == (80, [0.5, 0.0])
 
 
 def test_twice_as_many_must_be_twice_as_many() -> None:
