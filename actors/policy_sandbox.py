@@ -1,5 +1,6 @@
 """The sandbox of a deployment, with the limits of a policy. Knows both; decides nothing."""
 
+import os
 from pathlib import Path
 
 from actors.deployment_sandbox import DeploymentSandbox
@@ -23,7 +24,7 @@ class PolicySandbox:
         self._made: tuple[SandboxRules, DeploymentSandbox] | None = None
 
     def __call__(self, policy: Policy) -> CodeRunner:
-        """The sandbox for work under a policy. No variable of ours goes into it."""
+        """The sandbox for work under a policy. Of our variables it gets those that the policy names."""
         rules = policy.sandbox
         if self._made is None or self._made[0] != rules:
             self._made = (
@@ -36,12 +37,13 @@ class PolicySandbox:
 
 
 def limits_of(rules: SandboxRules) -> Limits:
-    """What a job may use."""
+    """What a job may use. A variable that is named and not set here is not set there."""
     found = {
         name: int(value) if isinstance(getattr(Limits(), name), int) else value
         for name, value in rules.limits().items()
     }
-    return Limits(**found)  # type: ignore[arg-type]
+    named = {name: os.environ[name] for name in rules.env if name in os.environ}
+    return Limits(**found, environment=named)  # type: ignore[arg-type]
 
 
 def sandbox_settings(settings: SandboxSettings, rules: SandboxRules) -> SandboxSettings:

@@ -111,6 +111,14 @@ async def test_what_a_call_may_use_covers_what_it_does():
     assert model.most(MESSAGES, sampling).nano_usd == round(before.tokens * 10_000)
 
 
+def test_a_job_sees_those_of_our_variables_that_the_policy_names(monkeypatch):
+    monkeypatch.setenv("ZORAN_SEEN", "1")
+    monkeypatch.setenv("ZORAN_SECRET", "2")
+    monkeypatch.delenv("ZORAN_UNSET", raising=False)
+    limits = limits_of(SandboxRules(env=("ZORAN_SEEN", "ZORAN_UNSET")))
+    assert dict(limits.environment) == {"ZORAN_SEEN": "1"}
+
+
 def test_the_policy_bounds_the_sandbox():
     rules = SandboxRules(timeout_s=7, cpus=0.5, processes=20, runtime="runsc", image=f"sha256:{'a' * 64}")
     limits = limits_of(rules)

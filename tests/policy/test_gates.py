@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zoran_ray.errors import PermissionDenied
-from zoran_ray.policy import MODES, DeployFacts, MergeFacts, PolicyEngine, Spending, load_policy
+from zoran_ray.policy import MODES, DeployFacts, MergeFacts, PolicyEngine, load_policy
 
 ENGINE = PolicyEngine(
     load_policy(
@@ -24,7 +24,6 @@ tools:
 actions: {allow: [git.push, github.comment, mail.send], ask: [github.comment], forbid: [mail.send]}
 merge: {allowed: true, min_confidence: 0.9, approvals: 1, required_checks: [unit, lint]}
 deploy: {allowed: true, targets: [staging], min_confidence: 0.9}
-budgets: {tokens: 100, usd: 0.5, wall_s: 60, tries: 3}
 """,
         "p",
     )
@@ -116,24 +115,6 @@ def test_gates_are_shut_unless_opened() -> None:
     shut = PolicyEngine(load_policy(b"mode_max: sovereign", "p"))
     assert shut.decide_merge(MERGE).rule == "merge.allowed"
     assert shut.decide_deploy(DEPLOY).rule == "deploy.allowed"
-
-
-@pytest.mark.parametrize(
-    ("spent", "rule"),
-    [
-        (Spending(100, 0.5, 60, 3), ""),
-        (Spending(101), "budgets.tokens"),
-        (Spending(usd=0.51), "budgets.usd"),
-        (Spending(usd=math.nan), "budgets.usd"),
-        (Spending(wall_s=61), "budgets.wall_s"),
-        (Spending(tries=4), "budgets.tries"),
-        (Spending(tokens=-1), "budgets.tokens"),
-    ],
-)
-def test_budgets(spent: Spending, rule: str) -> None:
-    decision = ENGINE.decide_spending(spent)
-    assert decision.allowed is (rule == "")
-    assert rule in (decision.rule, "")
 
 
 def test_a_decision_travels_and_can_be_required() -> None:

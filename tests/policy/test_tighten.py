@@ -17,7 +17,6 @@ from zoran_ray.policy import (
     Override,
     Policy,
     PolicyEngine,
-    Spending,
     for_repository,
 )
 from zoran_ray.policy.decision import STRICTNESS
@@ -78,7 +77,6 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
         {},
         optional={
             "runtime": st.sampled_from(["runc", "runsc"]),
-            "bubblewrap": st.booleans(),
             "timeout_s": st.floats(1, 100),
             "processes": st.integers(16, 24),
             "env": _some(NAMES),
@@ -156,7 +154,6 @@ REQUESTS: st.SearchStrategy[Any] = st.one_of(
     st.tuples(
         st.just("decide_diff"), st.tuples(st.builds(_patch, PATHS, st.sampled_from(["foo", "baz", "ok"])))
     ),
-    st.tuples(st.just("decide_spending"), st.tuples(st.builds(Spending, COUNTS, COUNTS, COUNTS, COUNTS))),
     st.tuples(
         st.just("decide_merge"),
         st.tuples(
@@ -202,7 +199,6 @@ def test_no_command_and_no_sandbox_gets_freer(policy: Policy, override: Override
     assert set(tight.sandbox.env) <= set(policy.sandbox.env)
     limits = policy.sandbox.limits()
     assert all(limit <= limits[name] for name, limit in tight.sandbox.limits().items())
-    assert tight.sandbox.bubblewrap <= policy.sandbox.bubblewrap
     assert (tight.sandbox.image, tight.sandbox.network) == (policy.sandbox.image, "none")
     assert policy.sandbox.runtime == "runc" or tight.sandbox.runtime == "runsc"
 

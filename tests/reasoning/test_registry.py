@@ -12,7 +12,7 @@ from zoran_ray.reasoning.registry import KINDS, Registry, read_strategies, shipp
 from zoran_ray.reasoning.tot import TreeOfThoughts
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "strategies"
-WHOLE = ["cot", "self-consistency", "best-of-n", "tot", "reflexion"]
+WHOLE = sorted(KINDS)
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -10,7 +10,7 @@ from zoran_ray.policy.decision import Decision, Step, Verdict
 from zoran_ray.policy.document import MODES, Mode, Override, Policy, SandboxRules
 from zoran_ray.policy.engine import PolicyEngine, policy_hash
 from zoran_ray.policy.folder import OpenFolder
-from zoran_ray.policy.gates import DeployFacts, MergeFacts, Spending
+from zoran_ray.policy.gates import DeployFacts, MergeFacts
 from zoran_ray.policy.load import (
     OVERRIDE_FILE,
     for_repository,
@@ -44,7 +44,6 @@ __all__ = [
     "Policy",
     "PolicyEngine",
     "SandboxRules",
-    "Spending",
     "Step",
     "Verdict",
     "for_repository",

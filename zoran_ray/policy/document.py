@@ -22,7 +22,7 @@ CheckName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 _MIB, _TIB = 1024**2, 1024**4
-_NO_NUMBERS = frozenset({"image", "network", "runtime", "bubblewrap", "env"})
+_NO_NUMBERS = frozenset({"image", "network", "runtime", "env"})
 
 
 class Paths(Frozen):
@@ -73,8 +73,6 @@ class SandboxRules(Frozen):
     network: Annotated[Literal["none"], Fixed()] = "none"
     runtime: Annotated[Literal["runsc", "runc"], FirstIsStrictest("runsc", "runc")] = "runc"
     """`runsc` is gVisor, and must be installed then."""
-    bubblewrap: Annotated[bool, Most()] = False
-    """Whether bubblewrap may stand in where no Docker runs: it bounds less."""
     timeout_s: Annotated[float, Most()] = Field(default=120.0, gt=0, le=86_400, allow_inf_nan=False)
     """From start to end of one program."""
     cpus: Annotated[float, Most()] = Field(default=1.0, ge=0.01, le=256, allow_inf_nan=False)
@@ -104,7 +102,7 @@ class SandboxRules(Frozen):
     flood_bytes: Annotated[int, Most()] = Field(default=64 * _MIB, ge=1, le=_TIB)
     """What it may write to both outputs before it is ended."""
     env: Annotated[tuple[VariableName, ...], Keep()] = Field(default=(), max_length=64)
-    """Names of variables that a job may be given. Nothing is taken from our own environment."""
+    """Names of variables of the server's environment that a job sees too; it sees no others of them."""
 
     def limits(self) -> dict[str, float]:
         """The bounds of a job that are numbers, by name."""

@@ -120,10 +120,6 @@ class PolicyEngine:
         """Whether a target may be deployed to without a person."""
         return self._decided(gates.deploy_steps(self.policy.deploy, facts))
 
-    def decide_spending(self, spent: gates.Spending) -> Decision:
-        """Whether a task may go on, given what it would have spent then."""
-        return self._decided(gates.spending_steps(self.policy.budgets, spent))
-
     def _diff_steps(self, output: bytes, whole: bool) -> Iterable[Step]:
         try:
             diff = read_diff(output)

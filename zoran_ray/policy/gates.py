@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from zoran_ray.policy.decision import Step
-from zoran_ray.policy.document import MODES, Actions, Budgets, DeployGate, MergeGate, Mode, Rules, Tools
+from zoran_ray.policy.document import MODES, Actions, DeployGate, MergeGate, Mode, Rules, Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,6 @@ class DeployFacts:
     confidence: float | None
     approvals: int = 0
     reversible: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What a task has spent, with what its next step may cost.
-
-    Attributes:
-        tokens: Of all prompts and answers.
-        usd: US dollars.
-        wall_s: Seconds since its start.
-        tries: Edits that were tried.
-    """
-
-    tokens: int = 0
-    usd: float = 0.0
-    wall_s: float = 0.0
-    tries: int = 0
 
 
 def mode_steps(rules: Rules, asked: str) -> Iterator[Step]:
@@ -132,21 +115,6 @@ def deploy_steps(gate: DeployGate, facts: DeployFacts) -> Iterator[Step]:
     if gate.rollback and not facts.reversible:
         yield Step("deploy.rollback", "deny", "the target lacks a health check or a way back")
     yield from _people("deploy", gate, facts)
-
-
-def spending_steps(budgets: Budgets, spent: Spending) -> Iterator[Step]:
-    """Whether a task may go on."""
-    pairs = (
-        ("tokens", spent.tokens, budgets.tokens),
-        ("usd", spent.usd, budgets.usd),
-        ("wall_s", spent.wall_s, budgets.wall_s),
-        ("tries", spent.tries, budgets.tries),
-    )
-    for name, used, most in pairs:
-        if 0 <= used <= most:
-            yield Step(f"budgets.{name}", "allow", f"{used} of {most} {name}")
-        else:
-            yield Step(f"budgets.{name}", "deny", f"{used} {name}, at most {most}")
 
 
 def _switch(section: str, allowed: bool, mode: Mode) -> Iterator[Step]:
