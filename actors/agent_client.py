@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from typing import Any
 
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
-from actors.names import AGENT_SUPERVISOR, call, named
+from actors.names import AGENT_SUPERVISOR, call, named, plain_errors
 from zoran_ray.agents.desk import HEAR_S
 from zoran_ray.agents.messages import Heard, Job, Reply
 from zoran_ray.agents.supervisor import START_S
-from zoran_ray.errors import InvalidRequest, Unavailable, ZoranError, plain
+from zoran_ray.errors import InvalidRequest, Unavailable
 from zoran_ray.routing.mixer import AGENTS
 from zoran_ray.settings import Settings
 
@@ -60,30 +60,19 @@ class RayAgents:
             named(host).stop.remote(job_id)
 
     async def _begun(self, role: str, job: Job) -> str:
-        try:
+        with plain_errors("The agents are being started; try again shortly."):
             host = await self._host(role)
-        except (TimeoutError, RayError, ValueError):
-            raise Unavailable(
-                "The agents are being started; try again shortly.", retry_after_s=2.0
-            ) from None
         await _asked(host, "begin", job, timeout_s=job.left_s)
         return host
 
     async def _host(self, role: str) -> str:
         try:
-            return await self._asked_supervisor(role)
-        except ValueError:  # there is none yet
+            return await _host_of(role)
+        except ValueError:  # there is no supervisor yet
             from actors.agent_supervisor import start_supervisor
 
             await asyncio.to_thread(start_supervisor, self._settings)
-            return await self._asked_supervisor(role)
-
-    async def _asked_supervisor(self, role: str) -> str:
-        try:
-            host: str = await call(AGENT_SUPERVISOR, "host", role, timeout_s=START_S + _GRACE_S)
-        except ZoranError as error:
-            raise plain(error) from None
-        return host
+            return await _host_of(role)
 
 
 async def agent_states() -> dict[str, dict[str, Any]]:
@@ -107,6 +96,11 @@ async def restart_agent(role: str) -> None:
     await _supervisor("restart", role)
 
 
+async def _host_of(role: str) -> str:
+    host: str = await call(AGENT_SUPERVISOR, "host", role, timeout_s=START_S + _GRACE_S)
+    return host
+
+
 async def _supervisor(method: str, *args: Any) -> Any:
     """What it says; None where it was never started, because nobody has wanted a role yet."""
     try:
@@ -118,14 +112,5 @@ async def _supervisor(method: str, *args: Any) -> Any:
 
 
 async def _asked(host: str, method: str, *args: Any, timeout_s: float) -> Any:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await getattr(named(host), method).remote(*args)
-    except ZoranError as error:
-        raise plain(error) from None
-    except RayTaskError as bug:
-        # Without its text, which may hold a prompt.
-        kind = type(bug.cause).__name__ if bug.cause else "failure"
-        raise Unavailable(f"The agent failed ({kind}); the server's log says more.") from None
-    except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
-        raise Unavailable(_LOST, retry_after_s=1.0) from None
+    with plain_errors(Unavailable(_LOST, retry_after_s=1.0), broken="The agent failed"):
+        return await call(host, method, *args, timeout_s=timeout_s)

@@ -72,32 +72,34 @@ def start_control_plane(settings: Settings) -> None:
     from actors.registry import ReplicaRegistry
     from actors.resonator import ResonatorActor
 
-    def options(name: str) -> dict[str, Any]:
-        return {
-            "name": name,
-            "namespace": NAMESPACE,
-            "num_cpus": 0,
-            "max_restarts": -1,
-            "max_concurrency": _CONTROL_CALLS,
-            "resources": {"node:__internal_head__": 0.001},
-        }
-
     if settings.cluster.address:
         _end_agents()  # of a driver before, with its settings
-    registry = ray.remote(ReplicaRegistry).options(**options(REGISTRY)).remote()
-    authority = ray.remote(AccessAuthority).options(**options(ACCESS))
+    registry = ray.remote(ReplicaRegistry).options(**_on_head(REGISTRY)).remote()
+    authority = ray.remote(AccessAuthority).options(**_on_head(ACCESS))
     budget = Budget.of_usd(settings.budget.usd_per_day, settings.budget.usd_per_request)
     access = authority.remote(settings.state_dir / "keys.sqlite", budget)
-    journal = ray.remote(JournalWriter).options(**options(JOURNAL)).remote(settings.state_dir)
-    router = ray.remote(ResonatorActor).options(**options(RESONATOR))
+    journal = ray.remote(JournalWriter).options(**_on_head(JOURNAL)).remote(settings.state_dir)
+    router = ray.remote(ResonatorActor).options(**_on_head(RESONATOR))
     resonator = router.remote(settings.state_dir, settings.routing, journal=settings.journal)
-    director = ray.remote(MemoryDirector).options(**options(MEMORY))
+    director = ray.remote(MemoryDirector).options(**_on_head(MEMORY))
     memory = director.remote(settings.state_dir, settings.memory, rules_of(settings.memory_file))
     memory.resume.remote()
-    worker = ray.remote(BatchWorker).options(**options(BATCH))
+    worker = ray.remote(BatchWorker).options(**_on_head(BATCH))
     batch = worker.remote(settings.state_dir, settings.server.request_timeout_s)
-    tasks = ray.remote(AutopilotWorker).options(**options(AUTOPILOT)).remote(settings)
+    tasks = ray.remote(AutopilotWorker).options(**_on_head(AUTOPILOT)).remote(settings)
     _kept.extend((registry, access, resonator, journal, memory, batch, tasks))
+
+
+def _on_head(name: str) -> dict[str, Any]:
+    """Options of an actor that is there once, on the head node, and is started again whenever it ends."""
+    return {
+        "name": name,
+        "namespace": NAMESPACE,
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "max_concurrency": _CONTROL_CALLS,
+        "resources": {"node:__internal_head__": 0.001},
+    }
 
 
 def await_control_plane() -> None:

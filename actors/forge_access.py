@@ -5,8 +5,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.autopilot.forge import API_URLS, Forge, forge_of
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.settings import ForgeSettings
 
 

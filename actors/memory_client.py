@@ -1,12 +1,8 @@
 """How gateways and shards reach the memory's shards: through Ray, by name."""
 
-import asyncio
 from typing import Any
 
-from ray.exceptions import RayError, RayTaskError
-
-from actors.names import MEMORY, call, named, plain_errors
-from zoran_ray.errors import Unavailable, ZoranError, plain
+from actors.names import MEMORY, call, plain_errors
 from zoran_ray.memory.links import CALL_S, ShardLost
 from zoran_ray.memory.placement import Layout
 from zoran_ray.memory.sharded import ShardedMemory
@@ -29,17 +25,8 @@ class RayLink:
 
     async def ask(self, method: str, *args: Any, timeout_s: float = CALL_S) -> Any:
         """Calls a method of the shard's `Replica`. Raises: ShardLost, ZoranError."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await named(self._actor).ask.remote(method, *args)
-        except ZoranError as error:
-            raise plain(error) from None
-        except RayTaskError as bug:
-            # Without its text, which may hold a record.
-            kind = type(bug.cause).__name__ if bug.cause else "failure"
-            raise Unavailable(f"A shard of the memory failed ({kind}); its log says more.") from None
-        except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
-            raise ShardLost(method) from None
+        with plain_errors(ShardLost(method), broken="A shard of the memory failed"):
+            return await call(self._actor, "ask", method, *args, timeout_s=timeout_s)
 
 
 async def layout() -> Layout:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from zoran_ray.errors import Unavailable, ZoranError, plain
 
@@ -22,6 +22,7 @@ AUTOPILOT = "autopilot"
 AGENT_SUPERVISOR = "agents"
 
 _CALL_S = 5.0
+_WATCH_S = 10.0
 
 
 def named(name: str) -> ActorHandle:
@@ -40,17 +41,27 @@ async def call(actor: str, method: str, *args: Any, timeout_s: float = _CALL_S) 
         return await getattr(named(actor), method).remote(*args)
 
 
+async def watch(actor: str, method: str, *known: Any) -> Any:
+    """What an actor has that differs from what is known, once it has it; None after 10 s without news.
+
+    Raises:
+        TimeoutError, ray.exceptions.RayError: As `call`.
+    """
+    return await call(actor, method, *known, _WATCH_S, timeout_s=_WATCH_S + _CALL_S)
+
+
 async def call_registry(method: str, *args: Any, timeout_s: float = _CALL_S) -> Any:
     """`call` on the registry."""
     return await call(REGISTRY, method, *args, timeout_s=timeout_s)
 
 
 @contextlib.contextmanager
-def plain_errors(silence: str) -> Iterator[None]:
+def plain_errors(silence: str | Exception, *, broken: str | None = None) -> Iterator[None]:
     """Our own errors without Ray's wrapper, which carries the actor's stack; its silence as one of ours.
 
     Args:
-        silence: What to tell the caller of an actor that does not answer.
+        silence: What to raise where an actor does not answer; words are those of `Unavailable`.
+        broken: What to say where it answers with an error that is none of ours; None: `silence`.
 
     Raises:
         ZoranError: What the actor raised, or `Unavailable`.
@@ -59,8 +70,13 @@ def plain_errors(silence: str) -> Iterator[None]:
         yield
     except ZoranError as error:
         raise plain(error) from None
-    except (TimeoutError, RayError, ValueError):  # the last where there is no actor of this name
-        raise Unavailable(silence, retry_after_s=2.0) from None
+    except (TimeoutError, RayError, ValueError) as failure:  # the last where no actor has this name
+        if broken is not None and isinstance(failure, RayTaskError):
+            # Without its text, which may hold a prompt, a record or a part of a file.
+            kind = type(failure.cause).__name__ if failure.cause else "failure"
+            raise Unavailable(f"{broken} ({kind}); the server's log says more.") from None
+        lost = Unavailable(silence, retry_after_s=2.0) if isinstance(silence, str) else silence
+        raise lost from None
 
 
 def resume_soon() -> None:

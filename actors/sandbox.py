@@ -61,13 +61,7 @@ class RaySandbox:
         timeout_s: float,
         limits: Limits | None = None,
     ) -> JobResult:
-        """Runs one program in a container of its own. A cancellation ends it at once.
-
-        Args:
-            files: Contents by relative path, in its working folder.
-            argv: The program and its arguments; no shell reads them.
-            timeout_s: Longest that it may run, in seconds; the limits may say less.
-            limits: For this job, instead of those of the sandbox.
+        """As `zoran_ray.sandbox.Sandbox.run`.
 
         Raises:
             SandboxUnavailable: No node has Docker, or the node is lost.

@@ -51,6 +51,11 @@ def link(path: Path) -> str:
     return str(path.relative_to(README.parent)) if path.is_relative_to(README.parent) else path.name
 
 
+def against(reached: bool, target: str) -> str:
+    """A target as tables show it; one that was missed says so."""
+    return target if reached else f"{target} **missed**"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; without rows it says so."""
     body = ["| " + " | ".join(row) + " |" for row in rows]

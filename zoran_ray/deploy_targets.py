@@ -95,20 +95,26 @@ class ComposeTarget(Frozen):
     """Longest command, in seconds."""
 
 
-class RenderTarget(Frozen):
+class ApiTarget(Frozen):
+    """A place that is asked over HTTP."""
+
+    token_file: WholePath
+    """File that holds a token: Render's API key, Vercel's access token, Fly.io's deploy token."""
+    api_url: ApiAddress
+    deadline_s: Seconds = 30.0
+    """Longest request, in seconds."""
+
+
+class RenderTarget(ApiTarget):
     """A service at Render that is built from a repository."""
 
     kind: Literal["render"]
     service: Name
     """Its id, as `srv-…`."""
-    token_file: WholePath
-    """File that holds an API key."""
     api_url: ApiAddress = "https://api.render.com/v1"
-    deadline_s: Seconds = 30.0
-    """Longest request, in seconds."""
 
 
-class VercelTarget(Frozen):
+class VercelTarget(ApiTarget):
     """A project at Vercel that is connected to a repository; its production domains."""
 
     kind: Literal["vercel"]
@@ -123,14 +129,10 @@ class VercelTarget(Frozen):
     """Id of the repository there: a number; for Bitbucket its UUID."""
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")
     """Branch that the commits lie on."""
-    token_file: WholePath
-    """File that holds an access token."""
     api_url: ApiAddress = "https://api.vercel.com"
-    deadline_s: Seconds = 30.0
-    """Longest request, in seconds."""
 
 
-class FlyTarget(Frozen):
+class FlyTarget(ApiTarget):
     """Machines of an app at Fly.io; somebody else builds the images, one for each commit."""
 
     kind: Literal["fly"]
@@ -139,8 +141,6 @@ class FlyTarget(Frozen):
     """The image of a commit, as `registry.fly.io/my-app:{commit}`."""
     process_group: Name = "app"
     """Machines of this group are updated."""
-    token_file: WholePath
-    """File that holds a deploy token."""
     api_url: ApiAddress = "https://api.machines.dev"
     deadline_s: Seconds = 60.0
     """Longest request, in seconds: a machine is replaced within one."""

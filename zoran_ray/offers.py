@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Use = Literal["commercial", "research", "personal"]
@@ -33,6 +33,26 @@ KEY_VARIABLES: dict[Provider, str] = {
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,127}", re.ASCII)
 _FILE = re.compile(r"(?:/|\./|\.\./|~/)[^\x00-\x1f\x7f]{1,1000}")
+
+
+def address(text: str) -> str:
+    """`text` without a slash at its end, if it is an address without secrets in it."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its message quotes the text
+        good = False
+    if not good or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("this is not an http or https address, such as https://example.org/v1") from None
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            "an address holds no user, password or query: name the key in api_key_env or api_key_file"
+        )
+    return text.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(address)]
+"""The field of a frozen value that holds one."""
 
 
 class Frozen(BaseModel):
@@ -88,7 +108,7 @@ class ArmSpec(Offer):
     """Whose protocol the server speaks."""
     upstream: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$")
     """The provider's own name of the model."""
-    base_url: str | None = None
+    base_url: Address | None = None
     """Address of the API without the endpoint's path. Unset: the provider's own."""
     api_key_env: str | None = None
     """Name of the variable that holds the key. Unset: the usual one, at the provider's own address."""
@@ -105,11 +125,6 @@ class ArmSpec(Offer):
     """Longest wait for the first byte of an answer."""
     fallbacks: tuple[str, ...] | Literal["auto"] = ()
     """Who is asked when this arm fails, in order; `auto` leaves it to the router."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        return None if value is None else address(value)
 
     # None of these messages may begin with "expected" or quote the value: it may be a key.
     @field_validator("api_key_env")
@@ -167,22 +182,6 @@ class ArmSpec(Offer):
         # The usual key goes to the provider's own address only, unless it is named.
         usual = KEY_VARIABLES.get(self.provider) if self.base_url is None else None
         return self.api_key_env or usual
-
-
-def address(text: str) -> str:
-    """`text` without a slash at its end, if it is an address without secrets in it."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # its message quotes the text
-        good = False
-    if not good or not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("this is not an http or https address, such as https://example.org/v1") from None
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(
-            "an address holds no user, password or query: name the key in api_key_env or api_key_file"
-        )
-    return text.rstrip("/")
 
 
 def fault(text: str, *place: str | int) -> InitErrorDetails:

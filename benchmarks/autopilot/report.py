@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.autopilot.red_team import ROWS
-from benchmarks.readme import table
+from benchmarks.readme import against, table
 
 
 def markdown(results: Mapping[str, Any], data: str | None = None) -> str:
@@ -34,28 +34,28 @@ def _quality(found: Mapping[str, Any]) -> str:
     )
     wall, merged = found["wall_s"], found["merged_wall_s"]
     rows = [
-        ["precision: merges that are right", _share(precision), _against(precision["share"] == 1, "1.00")],
+        ["precision: merges that are right", _share(precision), against(precision["share"] == 1, "1.00")],
         [
             "recall: right answers that end merged",
             _share(recall),
-            _against((recall["share"] or 0) >= 0.98, "≥ 0.98"),
+            against((recall["share"] or 0) >= 0.98, "≥ 0.98"),
         ],
         [
             "false merges, of tasks whose model never is right",
             _share(false),
-            _against(not false["hits"], "0"),
+            against(not false["hits"], "0"),
         ],
         [f"Brier score of confidence, {found['told']} changes whose tests hold", told_brier, ""],
         [f"the same, all {found['judged']} changes that were tested", brier, ""],
         [
             f"looks at prompts and runs that saw an answer too early (of {found['looked']:,})",
             f"{found['leaks']}",
-            _against(not found["leaks"], "0"),
+            against(not found["leaks"], "0"),
         ],
         [
             "requests or answers not as GitHub describes them",
             f"{found['violations']}",
-            _against(not found["violations"], "0"),
+            against(not found["violations"], "0"),
         ],
         ["a task, p50; p95; longest", _times(wall), ""],
         ["one that ends merged", _times(merged), ""],
@@ -87,11 +87,11 @@ def _kill(found: Mapping[str, Any]) -> str:
         more = [each["duplicates"].get(kind, 0) for each in worlds.values()]
         less = [each["missing"].get(kind, 0) for each in worlds.values()]
         there = ", ".join(str(each["expected"][kind]) for each in worlds.values())
-        rows.append([kind, there, _sum(more), _against(not any(more), "0"), _sum(less)])
+        rows.append([kind, there, _sum(more), against(not any(more), "0"), _sum(less)])
     lost = [each["lost_transitions"] for each in worlds.values()]
     again = [each["repeated_transitions"] for each in worlds.values()]
     steps = ", ".join(str(len(each["path"])) for each in worlds.values())
-    rows.append(["transitions", steps, _sum(again), _against(not any([*again, *lost]), "0"), _sum(lost)])
+    rows.append(["transitions", steps, _sum(again), against(not any([*again, *lost]), "0"), _sum(lost)])
     states = dict.fromkeys(state for each in worlds.values() for state in each["kills"])
     by_state = [
         [state, *(str(each["kills"].get(state, 0)) for each in worlds.values())] for state in states
@@ -113,7 +113,7 @@ def _containers(found: Mapping[str, Any]) -> str:
         [
             f"containers left {found['wait_s']:.0f} s after the last kill",
             f"{found['left']}",
-            _against(not found["left"], "0"),
+            against(not found["left"], "0"),
         ],
         ["seconds until the last one was gone", f"{found['gone_s']:.1f}", "≤ 60"],
     ]
@@ -122,7 +122,7 @@ def _containers(found: Mapping[str, Any]) -> str:
 
 def _overhead(found: Mapping[str, Any]) -> str:
     rows = [
-        ["p50, s", _ranged(found, "p50"), _against(found["p50_s"] <= 1.0, "≤ 1.0")],
+        ["p50, s", _ranged(found, "p50"), against(found["p50_s"] <= 1.0, "≤ 1.0")],
         ["p95, s", _ranged(found, "p95"), ""],
         ["whole empty job, p50, s", f"{found['whole_p50_s']:.2f}", ""],
     ]
@@ -180,10 +180,6 @@ def _ranged(found: Mapping[str, Any], what: str) -> str:
 
 def _sum(counts: Sequence[int]) -> str:
     return str(sum(counts))
-
-
-def _against(reached: bool, target: str) -> str:
-    return target if reached else f"{target} **missed**"
 
 
 _SECTIONS = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.readme import table
+from benchmarks.readme import against, table
 
 
 def markdown(results: dict[str, Any], data: str | None = None) -> str:
@@ -26,14 +26,14 @@ def _journal(found: dict[str, Any]) -> str:
         [
             f"appends, batches of {found['append']['batch']:,}, each on disk",
             f"{found['append']['per_s']:,.0f}/s",
-            _against(found["append"]["per_s"] >= 50_000, "≥ 50,000/s"),
+            against(found["append"]["per_s"] >= 50_000, "≥ 50,000/s"),
         ],
         ["appends one by one, on disk", f"{single['durable_per_s']:,.0f}/s", ""],
         ["appends one by one, not waited for", f"{single['not_durable_per_s']:,.0f}/s", ""],
         [
             f"verifying {last['entries']:,} entries from the file",
             f"{found['verify_s']:.1f} s",
-            _against(found["verify_s"] < 10, "< 10 s"),
+            against(found["verify_s"] < 10, "< 10 s"),
         ],
         ["opening them", f"{found['open_s']:.1f} s", ""],
         ["bytes of the file for an entry", f"{found['bytes_per_entry']:.0f}", ""],
@@ -83,21 +83,21 @@ def _pii(found: dict[str, Any]) -> str:
     ]
     speeds = ", ".join(f"{name} {speed / 1e6:.1f} MB/s" for name, speed in found["bytes_per_s"].items())
     peer = found["peer"]
-    against = "presidio-analyzer is not installed (`benchmarks/memory/peers.sh`)."
+    beside = "presidio-analyzer is not installed (`benchmarks/memory/peers.sh`)."
     if peer:
         ours, theirs = peer["ours_bytes_per_s"] / 1e3, peer["bytes_per_s"] / 1e3
-        against = (
+        beside = (
             f"presidio-analyzer, same entity types and texts, same run: {ours:,.0f} kB/s against"
             f" {theirs:,.0f} kB/s, {peer['ratio']:.1f} times as fast"
-            f" ({_against(peer['ratio'] >= 20, 'target ≥ 20')})."
+            f" ({against(peer['ratio'] >= 20, 'target ≥ 20')})."
         )
     worst = found["worst_validated"]
     told = (
         f"{found['documents']:,} made-up texts in French and English. Worst recall or precision of a"
-        f" validated kind: {worst:.4f} ({_against(worst >= 0.99, 'target ≥ 0.99')})."
+        f" validated kind: {worst:.4f} ({against(worst >= 0.99, 'target ≥ 0.99')})."
     )
     kinds = table(["kind", "labels", "recall", "precision"], rows)
-    return "\n\n".join([told, kinds, f"One document of a megabyte: {speeds}.", against])
+    return "\n\n".join([told, kinds, f"One document of a megabyte: {speeds}.", beside])
 
 
 def _store(found: dict[str, Any]) -> str:
@@ -107,12 +107,12 @@ def _store(found: dict[str, Any]) -> str:
         ["the same and all words indexed, records/s", f"{ingest['indexed']:,.0f}", ""],
         ["bare log, records/s", f"{ingest['wal']:,.0f}", ""],
         ["SQLite, records/s", f"{ingest['sqlite']:,.0f}", ""],
-        ["ingest ÷ SQLite", f"{ingest['of_sqlite']:.2f}", _against(ingest["of_sqlite"] >= 0.5, "≥ 0.5")],
+        ["ingest ÷ SQLite", f"{ingest['of_sqlite']:.2f}", against(ingest["of_sqlite"] >= 0.5, "≥ 0.5")],
         ["dense search p50, ms", f"{search['dense_ms']:.2f}", ""],
         ["hybrid search p50, ms", f"{search['hybrid_ms']:.2f}", ""],
         ["bare FAISS p50, ms", f"{search['faiss_ms']:.2f}", ""],
-        ["dense ÷ bare FAISS", f"{search['of_faiss']:.2f}", _against(search["of_faiss"] <= 1.5, "≤ 1.5")],
-        ["recall@10 of dense search", f"{search['recall']:.3f}", _against(search["recall"] == 1.0, "1.0")],
+        ["dense ÷ bare FAISS", f"{search['of_faiss']:.2f}", against(search["of_faiss"] <= 1.5, "≤ 1.5")],
+        ["recall@10 of dense search", f"{search['recall']:.3f}", against(search["recall"] == 1.0, "1.0")],
         ["bytes of memory for a record, by our own count", f"{size['memory']:,.0f}", ""],
     ]
     told = f"{found['records']:,} records of {found['dimension']} numbers on one shard."
@@ -142,8 +142,8 @@ def _million(found: dict[str, Any]) -> str:
     for name in ("clustered", "random"):
         each = found[name]
         for what, asked in (("", each["all"]), (", one subject in 100", each["one_subject"])):
-            enough = _against(asked["recall"] >= 0.95, "≥ 0.95")
-            quick = _against(asked["p50_ms"] < 10, "< 10 ms")
+            enough = against(asked["recall"] >= 0.95, "≥ 0.95")
+            quick = against(asked["p50_ms"] < 10, "< 10 ms")
             rows.append([f"{name}{what}: recall@10", f"{asked['recall']:.3f}", enough])
             speeds = f"{asked['p50_ms']:.1f} ms, {asked['p99_ms']:.1f} ms"
             rows.append([f"{name}{what}: p50, p99", speeds, quick])
@@ -169,11 +169,11 @@ def _shards(found: dict[str, Any]) -> str:
         [
             "recall@10 of one flat index over all",
             f"{found['recall']:.3f}",
-            _against(found["recall"] == 1, "1.0"),
+            against(found["recall"] == 1, "1.0"),
         ],
         ["dense search p50, p99, ms", f"{p50['sharded']:.1f}, {p99['sharded']:.1f}", ""],
         ["bare FAISS p50, p99, ms", f"{p50['faiss']:.1f}, {p99['faiss']:.1f}", ""],
-        ["dense ÷ bare FAISS", f"{found['of_faiss']:.2f}", _against(found["of_faiss"] <= 1.5, "≤ 1.5")],
+        ["dense ÷ bare FAISS", f"{found['of_faiss']:.2f}", against(found["of_faiss"] <= 1.5, "≤ 1.5")],
         ["hybrid search p50, p99, ms", f"{p50['hybrid']:.1f}, {p99['hybrid']:.1f}", ""],
         ["durable ingest, records/s", f"{found['ingest']:,.0f}", ""],
     ]
@@ -193,12 +193,12 @@ def _kills(found: dict[str, Any]) -> str:
             f"{found['acknowledged']['all']:,}",
             "",
         ],
-        ["acknowledged records that were lost", f"{found['lost']}", _against(not found["lost"], "0")],
-        ["records and operations there by half", f"{found['half']}", _against(not found["half"], "0")],
+        ["acknowledged records that were lost", f"{found['lost']}", against(not found["lost"], "0")],
+        ["records and operations there by half", f"{found['half']}", against(not found["half"], "0")],
         [
             "forgotten records that came back",
             f"{found['resurrected']}",
-            _against(not found["resurrected"], "0"),
+            against(not found["resurrected"], "0"),
         ],
         [
             f"opening it again ({found['records']:,} records at the end), ms",
@@ -207,10 +207,6 @@ def _kills(found: dict[str, Any]) -> str:
         ],
     ]
     return table(["what", "measured", "target"], rows)
-
-
-def _against(reached: bool, target: str) -> str:
-    return target if reached else f"{target} **missed**"
 
 
 _SECTIONS = {

@@ -8,9 +8,8 @@ from pydantic import Field
 from serve_apps.gateway.batch_rows import batch_row, list_row, page_limit
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.file_pages import AskBatch
-from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.memory_fields import Fields, read_fields
-from zoran_ray import wire
+from serve_apps.gateway.page_request import document_of, key_of
 from zoran_ray.settings import ServerSettings
 
 Key = Annotated[str, Field(min_length=1, max_length=64)]
@@ -35,16 +34,12 @@ def add_batch_pages(app: FastAPI, door: Door, ask: AskBatch, settings: ServerSet
     """
 
     def owner_of(request: Request) -> str:
-        """Raises: Unauthenticated."""
-        return door.admit(Incoming(request.scope).headers).tenant
+        return key_of(door, request).tenant
 
     @app.post("/v1/batches")
     async def create(request: Request) -> dict[str, object]:
-        incoming = Incoming(request.scope)
-        key = door.admit(incoming.headers)
-        most, timeout_s = settings.max_body_bytes, settings.body_timeout_s
-        raw = await incoming.body(request.receive, most=most, timeout_s=timeout_s)
-        new = read_fields(NewBatch, wire.read(raw, max_depth=settings.max_json_depth))
+        key = key_of(door, request)
+        new = read_fields(NewBatch, await document_of(request, settings))
         job = await ask(
             "create",
             *(key.tenant, key.key_id, new.endpoint, new.input_file_id, new.completion_window),

@@ -1,8 +1,7 @@
-"""The gateway as a Serve deployment: keeps its snapshots fresh and hands Serve the ASGI application."""
+"""The gateway as a Serve deployment: puts its parts together and hands Serve the ASGI application."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import random
 import time
@@ -10,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, generate_latest
 from ray import serve
 
@@ -18,7 +18,7 @@ from actors.autopilot_client import ask_autopilot
 from actors.batch_client import ask_batch
 from actors.deployment_sandbox import DeploymentSandbox
 from actors.memory_client import memory_client
-from actors.names import ACCESS, REGISTRY, RESONATOR, call, plain_errors
+from actors.names import REGISTRY, RESONATOR, call, plain_errors
 from actors.told import Telling, forget_names, tell
 from serve_apps.gateway.agents import AgentRouter, Agents
 from serve_apps.gateway.arms import Arms
@@ -27,11 +27,11 @@ from serve_apps.gateway.batch_pages import add_batch_pages
 from serve_apps.gateway.built_in import built_in, file_tools, kept_traces
 from serve_apps.gateway.conversations import Conversations
 from serve_apps.gateway.door import Door
-from serve_apps.gateway.doubt import Doubt
 from serve_apps.gateway.embedding import TextEmbedder, memory_key
 from serve_apps.gateway.embedding_models import NamedModel
 from serve_apps.gateway.exposition import Exposition
 from serve_apps.gateway.file_pages import add_file_pages
+from serve_apps.gateway.following import Following
 from serve_apps.gateway.handle import Gateway
 from serve_apps.gateway.incident_pages import add_incident_pages
 from serve_apps.gateway.incoming import Receive, Scope, Send
@@ -52,6 +52,7 @@ from serve_apps.gateway.reporting import Reporting
 from serve_apps.gateway.router import Router
 from serve_apps.gateway.routing_pages import add_routing_pages
 from serve_apps.gateway.spending import Spending
+from serve_apps.gateway.strategies import Strategies
 from serve_apps.gateway.task_pages import add_task_pages
 from serve_apps.gateway.thinking import Thinking
 from serve_apps.gateway.thinking_reach import Reach
@@ -62,28 +63,20 @@ from serve_apps.gateway.upstream import Upstream
 from serve_apps.gateway.waiting import WaitingRoom
 from zoran_ray.access import Limits
 from zoran_ray.batch.outcome import Outcome
-from zoran_ray.engines.catalogue import Catalogue
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.engines.vllm.pinning import pin, plan_cores
 from zoran_ray.listening import accept_in_groups
 from zoran_ray.memory.embedder import chosen
 from zoran_ray.memory.rules import rules_of
-from zoran_ray.messages import CatalogueSnapshot, FleetSnapshot, KeySnapshot
+from zoran_ray.policy import ToolGate
 from zoran_ray.privacy import Profiles, vault_folder
-from zoran_ray.routing import Snapshot
 from zoran_ray.routing.reports import Scored
 from zoran_ray.settings import Settings
 from zoran_ray.telemetry import GatewayMetrics, Tracing, configure
 
-log = logging.getLogger("zoran.gateway")
-
-_WATCH_S = 10.0
 # On a saturated machine a lease takes its time; a refusal would cost more.
 _LEASE_S = 2.0
-_GRACE_S = 5.0
 _BEAT_S = 1.0
-_RETRY_S = 0.2
-_FIRST_SNAPSHOT_S = 15.0
 _GRACEFUL_EXIT_S = 30.0
 _LAST_WORDS_S = 2.0
 
@@ -100,6 +93,7 @@ class GatewayReplica:
     def __init__(self, settings: Settings, open_without_keys: bool, pin_to_rest: bool) -> None:
         configure(settings.log.format if settings.log.format != "auto" else "json", settings.log.level)
         self._id = f"gw-{uuid.uuid4().hex[:8]}"
+        self._settings = settings
         self._fleet = Fleet()
         self._door = Door(open_without_keys=open_without_keys)
         self._limits = Limits(
@@ -109,55 +103,85 @@ class GatewayReplica:
         self._arms = Arms(os.environ)
         self._spending = Spending()
         self._reporting = Reporting(report)
-        conversations = Conversations(time.monotonic)
-        sandbox = DeploymentSandbox(settings.sandbox, settings.state_dir)
-        runner = sandbox if "code" in settings.tools.permissions else None
-        strategies = built_in(runner)
+        self._conversations = Conversations(time.monotonic)
         self._prometheus = CollectorRegistry()
         self._metrics = GatewayMetrics(self._prometheus)
         self._waiting = WaitingRoom(self._fleet, wake, self._metrics)
         self._vault = NodeVault(settings.privacy, vault_folder(settings.state_dir))
         self._privacy = PrivacyDesk(Profiles(settings.privacy), self._vault, self._metrics)
-        seen = self._fleet, self._arms, self._door, conversations, settings.routing, random.random
+        self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
+        self._traces = kept_traces(settings.state_dir)
+        sandbox = DeploymentSandbox(settings.sandbox, settings.state_dir)
+        runner = sandbox if "code" in settings.tools.permissions else None
+        strategies = built_in(runner, settings.reasoning.verifiers)
+        self._router, roles = self._routers(strategies)
+        self._embedder = TextEmbedder(settings.memory, self._embedding_model())
+        desk = self._memory_desk()
+        self._memory = ChatMemory(desk, self._metrics.memory_lost)
+        telling, files = Telling(tell), file_tools(settings)
+        policy = ToolGate(settings.autopilot.policy_file)
+        self._tools = ToolDesk(
+            *(settings.tools, os.environ, telling, self._privacy),
+            memory=desk,
+            runner=runner,
+            policy=policy,
+            more=files,
+        )
+        self._gateway = self._built(self._pages(strategies, roles, desk), desk)
+        seen = self._fleet, self._door, self._arms, self._router, self._waiting
+        self._following = Following(*seen, self._metrics)
+        self._tasks: list[asyncio.Task[Any]] = []
+        if pin_to_rest:
+            pin([os.getpid()], plan_cores(os.sched_getaffinity(0), "auto", device="cpu").rest)
+
+    def _routers(self, strategies: Strategies) -> tuple[Router, AgentRouter]:
+        """What chooses among models, and what chooses among roles."""
+        settings, draw = self._settings, random.random
+        seen = self._fleet, self._arms, self._door, self._conversations, settings.routing, draw
         searches = settings.agents.folder is not None
         agents = Agents(RayAgents(settings), searches, self._privacy.passes)
         roles = AgentRouter(*seen, strategies, agents)
-        self._router = Router(*seen, strategies, roles)
-        self._embedder = TextEmbedder(
-            settings.memory,
-            NamedModel(
-                chosen(settings.memory).id,
-                fleet=self._fleet,
-                upstream=self._upstream,
-                waiting=self._waiting,
-                arms=self._arms,
-                spending=self._spending,
-                mask=self._privacy.shown_for_good,
-            ),
+        return Router(*seen, strategies, roles), roles
+
+    def _embedding_model(self) -> NamedModel:
+        """The model of the memory's vectors, asked as any other."""
+        return NamedModel(
+            chosen(self._settings.memory).id,
+            fleet=self._fleet,
+            upstream=self._upstream,
+            waiting=self._waiting,
+            arms=self._arms,
+            spending=self._spending,
+            mask=self._privacy.shown_for_good,
         )
-        self._tracing = Tracing.from_endpoint(settings.otlp_endpoint, "zoran-gateway")
+
+    def _memory_desk(self) -> MemoryDesk:
+        rules, journal = rules_of(self._settings.memory_file), MemoryJournal(tell, forget_names)
+        forget = self._traces.forget_all
+        return MemoryDesk(memory_client(), self._embedder, journal, rules, traces=forget)
+
+    def _pages(self, strategies: Strategies, roles: AgentRouter, desk: MemoryDesk) -> FastAPI:
+        """Everything that asks no model."""
+        door, settings = self._door, self._settings
+        server, sentry = settings.server, settings.autopilot.sentry
         exposition = Exposition(self._id, self._fleet, lambda: generate_latest(self._prometheus).decode())
-        app = pages(self._fleet, self._arms, self._door, exposition.text, strategies)
-        add_routing_pages(app, self._door, self._router, settings.server, self._score, routing_state, roles)
-        add_privacy_pages(app, self._door, self._privacy, settings.server)
-        add_journal_pages(app, self._door)
-        add_file_pages(app, self._door, ask_batch, settings.server)
-        add_batch_pages(app, self._door, ask_batch, settings.server)
-        add_task_pages(app, self._door, ask_autopilot, settings.server)
-        add_incident_pages(app, self._door, ask_autopilot, settings.autopilot.sentry, settings.server)
-        rules, journal = rules_of(settings.memory_file), MemoryJournal(tell, forget_names)
-        self._traces = kept_traces(settings.state_dir)
-        desk = MemoryDesk(memory_client(), self._embedder, journal, rules, traces=self._traces.forget_all)
-        add_memory_pages(app, self._door, desk, settings.server)
-        add_trace_pages(app, self._door, self._traces)
+        app = pages(self._fleet, self._arms, door, exposition.text, strategies)
+        add_routing_pages(app, door, self._router, server, self._score, routing_state, roles)
+        add_privacy_pages(app, door, self._privacy, server)
+        add_journal_pages(app, door)
+        add_file_pages(app, door, ask_batch, server)
+        add_batch_pages(app, door, ask_batch, server)
+        add_task_pages(app, door, ask_autopilot, server)
+        add_incident_pages(app, door, ask_autopilot, sentry, server)
+        add_memory_pages(app, door, desk, server)
+        add_trace_pages(app, door, self._traces)
+        return app
+
+    def _built(self, app: FastAPI, desk: MemoryDesk) -> Gateway:
+        """The path of a request, from the parts that are there."""
         reach = Reach(self._fleet, self._upstream, self._waiting, self._arms, PromptSizes())
-        self._memory = ChatMemory(desk, self._metrics.memory_lost)
-        telling, files = Telling(tell), file_tools(settings)
-        self._tools = ToolDesk(
-            settings.tools, os.environ, telling, self._privacy, memory=desk, runner=runner, more=files
-        )
-        self._gateway = Gateway(
-            settings.server,
+        return Gateway(
+            self._settings.server,
             fleet=self._fleet,
             door=self._door,
             limits=self._limits,
@@ -165,7 +189,7 @@ class GatewayReplica:
             local=LocalRelay(self._fleet, self._upstream, self._waiting),
             arms=self._arms,
             spending=self._spending,
-            lessons=Lessons(self._reporting, conversations),
+            lessons=Lessons(self._reporting, self._conversations),
             privacy=self._privacy,
             metrics=self._metrics,
             tracing=self._tracing,
@@ -173,24 +197,15 @@ class GatewayReplica:
             memory=self._memory,
             thinking=Thinking(reach, self._traces, self._tools, MemorySearch(desk, self._privacy)),
         )
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._doubt = Doubt(time.monotonic)
-        if pin_to_rest:
-            pin([os.getpid()], plan_cores(os.sched_getaffinity(0), "auto", device="cpu").rest)
 
     async def __serve_build_asgi_app__(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """Called by Serve inside the replica's event loop, before the first request."""
         accept_in_groups()
         self._upstream.start()
-        first = asyncio.gather(
-            self._pull_fleet(FleetSnapshot()), self._pull_keys(-1), self._pull_catalogue("", 0)
-        )
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_FIRST_SNAPSHOT_S):
-                await first
+        await self._following.first()
         loops = (
-            *(self._follow_fleet, self._follow_keys, self._follow_catalogue, self._follow_routing),
-            *(self._beat, self._gateway.sweep, self._limits.run, self._spending.run, self._reporting.run),
+            *(self._following.run, self._beat, self._gateway.sweep, self._limits.run),
+            *(self._spending.run, self._reporting.run),
             *(self._vault.keep_swept, self._memory.run, self._traces.run, self._tools.run),
         )
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
@@ -218,80 +233,6 @@ class GatewayReplica:
         for task in self._tasks:
             if task.done():
                 task.result()
-
-    async def _follow_fleet(self) -> None:
-        while True:
-            try:
-                await self._pull_fleet(self._fleet.snapshot)
-            except Exception as failure:
-                log.debug("registry does not answer, the last snapshot stays: %s", type(failure).__name__)
-                await asyncio.sleep(_RETRY_S)
-
-    async def _pull_fleet(self, known: FleetSnapshot) -> None:
-        fresh = await call(
-            REGISTRY, "watch", known.epoch, known.version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
-        )
-        if fresh and not self._doubt.accepts(fresh, known):
-            await asyncio.sleep(_RETRY_S)
-        elif fresh:
-            self._fleet.update(fresh)
-            self._metrics.observe_fleet(fresh)
-            self._waiting.notify()
-
-    async def _follow_keys(self) -> None:
-        version = -1
-        while True:
-            try:
-                version = await self._pull_keys(version)
-            except Exception as failure:
-                log.debug("keys cannot be fetched, the last ones stay: %s", type(failure).__name__)
-                await asyncio.sleep(_RETRY_S)
-
-    async def _pull_keys(self, version: int) -> int:
-        fresh: KeySnapshot | None = await call(
-            ACCESS, "watch_keys", version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
-        )
-        if fresh is None:
-            return version
-        self._door.update(fresh)
-        return fresh.version
-
-    async def _follow_catalogue(self) -> None:
-        known = "", 0
-        while True:
-            try:
-                known = await self._pull_catalogue(*known)
-            except Exception as failure:
-                log.debug("the catalogue cannot be fetched, the last one stays: %s", type(failure).__name__)
-                await asyncio.sleep(_RETRY_S)
-
-    async def _pull_catalogue(self, epoch: str, version: int) -> tuple[str, int]:
-        fresh: CatalogueSnapshot | None = await call(
-            REGISTRY, "watch_catalogue", epoch, version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
-        )
-        if fresh is None:
-            return epoch, version
-        self._arms.update(Catalogue(fresh.file))
-        self._metrics.observe_catalogue([spec.name for spec in fresh.file.arms])
-        return fresh.epoch, fresh.version
-
-    async def _follow_routing(self) -> None:
-        while True:
-            known = self._router.snapshot
-            epoch, version = (known.epoch, known.version) if known else ("", 0)
-            try:
-                fresh: Snapshot | None = await call(
-                    RESONATOR, "watch", epoch, version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
-                )
-            except Exception as failure:
-                log.debug(
-                    "the Resonator does not answer, its last snapshot stays: %s", type(failure).__name__
-                )
-                await asyncio.sleep(_RETRY_S)
-                continue
-            if fresh:
-                self._router.update(fresh)
-                self._metrics.observe_routing(fresh.arms, fresh.tasks, fresh.rollbacks)
 
     async def _score(self, scored: Scored) -> str:
         """Give a score to the Resonator, behind all outcomes that this gateway has for it."""

@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect
 
 from serve_apps.gateway.batch_rows import file_row, list_row, page_limit
 from serve_apps.gateway.door import Door
-from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.multipart import Form
+from serve_apps.gateway.page_request import key_of
 from zoran_ray.batch.files import MAX_FILE_BYTES, PURPOSES, too_large
 from zoran_ray.batch.job import FileInfo
 from zoran_ray.errors import InvalidRequest, ZoranError
@@ -41,25 +41,16 @@ def add_file_pages(app: FastAPI, door: Door, ask: AskBatch, settings: ServerSett
     """
 
     def owner_of(request: Request) -> str:
-        """Raises: Unauthenticated."""
-        return door.admit(Incoming(request.scope).headers).tenant
+        return key_of(door, request).tenant
 
     @app.post("/v1/files")
     async def upload(request: Request) -> dict[str, object]:
-        owner = owner_of(request)
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > MAX_FILE_BYTES + _FORM_BYTES:
-            raise too_large()
-        form = Form(request.headers.get("content-type", ""))
-        return file_row(await _uploaded(request, form, owner, ask, settings.body_timeout_s))
+        return file_row(await _uploaded(request, owner_of(request), ask, settings.body_timeout_s))
 
     @app.get("/v1/files")
     async def files(request: Request) -> dict[str, object]:
         owner, query = owner_of(request), request.query_params
-        order = query.get("order", "desc")
-        if order not in ("asc", "desc"):
-            raise InvalidRequest("'order' must be 'asc' or 'desc'.", param="order")
-        limit = page_limit(query, 10_000, 10_000)
+        order, limit = _order(query.get("order", "desc")), page_limit(query, 10_000, 10_000)
         found, more = await ask("files", owner, query.get("purpose"), query.get("after"), limit, order)
         return list_row([file_row(info) for info in found], more)
 
@@ -83,8 +74,12 @@ def add_file_pages(app: FastAPI, door: Door, ask: AskBatch, settings: ServerSett
         return {"id": file_id, "object": "file", "deleted": True}
 
 
-async def _uploaded(request: Request, form: Form, owner: str, ask: AskBatch, silence_s: float) -> FileInfo:
+async def _uploaded(request: Request, owner: str, ask: AskBatch, silence_s: float) -> FileInfo:
     """Takes a file in; one that does not come to its end leaves nothing."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_FILE_BYTES + _FORM_BYTES:
+        raise too_large()
+    form = Form(request.headers.get("content-type", ""))
     name = await ask("upload", owner)
     try:
         async with aclosing(_file_pieces(request, form, silence_s)) as pieces:
@@ -127,6 +122,12 @@ async def _pieces(ask: AskBatch, owner: str, info: FileInfo) -> AsyncIterator[by
     while at < info.bytes and (piece := await ask("content", owner, info.id, at, PIECE_BYTES)):
         at += len(piece)
         yield piece
+
+
+def _order(told: str) -> str:
+    if told not in ("asc", "desc"):
+        raise InvalidRequest("'order' must be 'asc' or 'desc'.", param="order")
+    return told
 
 
 def _purpose(fields: dict[str, str]) -> str:

@@ -8,9 +8,10 @@ from fastapi import FastAPI, Request
 
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.page_request import body_of
 from serve_apps.gateway.task_pages import AskTasks
+from zoran_ray.api_key import ApiKey
 from zoran_ray.autopilot.sentry import MOST_BODY_BYTES, RESOURCE, SIGNATURE, Incident, read_webhook
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.sentry_projects import SentryProject, SentrySettings
 from zoran_ray.settings import ServerSettings
 
@@ -33,8 +34,7 @@ def add_incident_pages(
     @app.post("/v1/incidents/sentry")
     async def incident(request: Request) -> dict[str, object]:
         incoming = Incoming(request.scope)
-        most = min(MOST_BODY_BYTES, settings.max_body_bytes)
-        body = await incoming.body(request.receive, most=most, timeout_s=settings.body_timeout_s)
+        body = await body_of(request, settings, MOST_BODY_BYTES)
         secret = await asyncio.to_thread(_secret, secret_file)
         headers = {name: incoming.headers.get(name.encode(), b"").decode("latin-1") for name in _HEADERS}
         found = read_webhook(body, headers, secret)

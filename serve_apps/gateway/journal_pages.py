@@ -14,11 +14,15 @@ from fastapi import FastAPI, Request
 
 from actors.told import ask_journal
 from serve_apps.gateway.door import Door
-from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.page_request import key_of
 from zoran_ray.errors import InvalidRequest, PermissionDenied
 
 USUAL_ENTRIES = 20
 
+_NOT_YOURS = (
+    "This key has a tenant, and the list of entries is the operator's. Ask for the proof of an entry of"
+    " your own by its number."
+)
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
 
 Ask = Callable[..., Awaitable[Any]]
@@ -35,7 +39,7 @@ def add_journal_pages(app: FastAPI, door: Door, ask: Ask = ask_journal) -> None:
 
     def tenant_of(request: Request) -> str | None:
         """Whose entries may be seen; None for everybody's. Raises: Unauthenticated."""
-        return door.admit(Incoming(request.scope).headers).tenant or None
+        return key_of(door, request).tenant or None
 
     @app.get("/v1/journal/head")
     async def head(request: Request) -> dict[str, object]:
@@ -45,10 +49,7 @@ def add_journal_pages(app: FastAPI, door: Door, ask: Ask = ask_journal) -> None:
     @app.get("/v1/journal/entries")
     async def entries(request: Request) -> dict[str, object]:
         if tenant_of(request) is not None:
-            raise PermissionDenied(
-                "This key has a tenant, and the list of entries is the operator's. Ask for the proof of an"
-                " entry of your own by its number."
-            )
+            raise PermissionDenied(_NOT_YOURS)
         limit = _asked(request, "limit", USUAL_ENTRIES)
         found = await ask("tail", limit, _asked(request, "before", None))
         return {"object": "list", "size": found["size"], "data": found["entries"]}

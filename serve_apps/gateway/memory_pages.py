@@ -24,7 +24,7 @@ from serve_apps.gateway.memory_fields import (
     read_fields,
 )
 from serve_apps.gateway.memory_tenant import OPERATOR, operator_only, tenant_of
-from zoran_ray import wire
+from serve_apps.gateway.page_request import document_of
 from zoran_ray.errors import DeadlineExceeded
 from zoran_ray.memory.consent import consent_json
 from zoran_ray.memory.record import Layer, Record, as_json
@@ -55,37 +55,38 @@ class _Call:
         return read_fields(kind, self.document)
 
 
+class _Calls:
+    """Takes in what is asked: whose it is, its body, and how long it may take."""
+
+    def __init__(self, door: Door, settings: ServerSettings) -> None:
+        self._door = door
+        self._settings = settings
+
+    @asynccontextmanager
+    async def __call__(self, request: Request, timeout_s: float = CALL_S) -> AsyncIterator[_Call]:
+        incoming = Incoming(request.scope)
+        key = self._door.admit(incoming.headers)
+        document = await document_of(request, self._settings, may_be_empty=True)
+        async with _in_time(timeout_s):
+            yield _Call(key, incoming.request_id, document)
+
+
 def add_memory_pages(app: FastAPI, door: Door, desk: MemoryDesk, settings: ServerSettings) -> None:
     """Add the routes to `app`.
 
     Args:
         door: Who may ask.
         desk: Asks the memory in the name of a key.
+        settings: Limits of bodies.
     """
+    call = _Calls(door, settings)
+    _add_tenant(app, call, desk)
+    _add_consents(app, call, desk)
+    _add_records(app, call, desk)  # last: `{record_id}` stands for any word
 
-    @asynccontextmanager
-    async def call(request: Request, timeout_s: float = CALL_S) -> AsyncIterator[_Call]:
-        incoming = Incoming(request.scope)
-        key = door.admit(incoming.headers)
-        most = settings.max_body_bytes
-        raw = await incoming.body(request.receive, most=most, timeout_s=settings.body_timeout_s)
-        document = wire.read(raw, max_depth=settings.max_json_depth) if raw else {}
-        async with _in_time(timeout_s):
-            yield _Call(key, incoming.request_id, document)
 
-    @app.post("/v1/memory")
-    async def put(request: Request) -> dict[str, object]:
-        async with call(request) as c:
-            many = "records" in c.document
-            drafts = c.fields(Drafts).records if many else (c.fields(Draft),)
-            kept = await desk.put(c.key, drafts, c.request_id)
-        return {"object": "list", "data": [_kept(each) for each in kept]}
-
-    @app.post("/v1/memory/search")
-    async def search(request: Request) -> dict[str, object]:
-        async with call(request) as c:
-            hits = await desk.search(c.key, c.fields(Search))
-        return {"object": "list", "data": [_hit(each) for each in hits]}
+def _add_tenant(app: FastAPI, call: _Calls, desk: MemoryDesk) -> None:
+    """What is about many records at once."""
 
     @app.post("/v1/memory/forget")
     async def forget(request: Request) -> dict[str, object]:
@@ -121,6 +122,10 @@ def add_memory_pages(app: FastAPI, door: Door, desk: MemoryDesk, settings: Serve
                 told["shards"] = [_shard(each) for each in await desk.stats(c.key)]
         return told
 
+
+def _add_consents(app: FastAPI, call: _Calls, desk: MemoryDesk) -> None:
+    """What is about consents."""
+
     @app.post("/v1/memory/consents")
     async def give(request: Request) -> dict[str, object]:
         async with call(request) as c:
@@ -133,6 +138,24 @@ def add_memory_pages(app: FastAPI, door: Door, desk: MemoryDesk, settings: Serve
         async with call(request) as c:
             leaf = await desk.withdraw(c.key, consent_id, forget=c.fields(Withdrawal).forget)
         return {"object": "memory.consent", "id": consent_id, "withdrawn": True, "journal_leaf": leaf}
+
+
+def _add_records(app: FastAPI, call: _Calls, desk: MemoryDesk) -> None:
+    """What writes records, finds them, and moves them."""
+
+    @app.post("/v1/memory")
+    async def put(request: Request) -> dict[str, object]:
+        async with call(request) as c:
+            many = "records" in c.document
+            drafts = c.fields(Drafts).records if many else (c.fields(Draft),)
+            kept = await desk.put(c.key, drafts, c.request_id)
+        return {"object": "list", "data": [_kept(each) for each in kept]}
+
+    @app.post("/v1/memory/search")
+    async def search(request: Request) -> dict[str, object]:
+        async with call(request) as c:
+            hits = await desk.search(c.key, c.fields(Search))
+        return {"object": "list", "data": [_hit(each) for each in hits]}
 
     @app.get("/v1/memory/{record_id}")
     async def get(record_id: str, request: Request) -> dict[str, object]:

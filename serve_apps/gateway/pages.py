@@ -10,9 +10,11 @@ from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.model_rows import model_rows, named
+from serve_apps.gateway.page_request import key_of
 from serve_apps.gateway.strategies import NONE, Strategies
 from zoran_ray.engines.fleet import Fleet
 from zoran_ray.errors import MethodNotAllowed, NoReplica, RequestError, RouteNotFound, ZoranError
+from zoran_ray.messages import KeyInfo
 from zoran_ray.offers import AUTO
 from zoran_ray.wire import answer
 
@@ -51,28 +53,33 @@ def pages(
             raise NoReplica(f"Still waiting for {waiting_for}.", retry_after_s=2.0)
         return {"status": "ready"}
 
+    @app.get("/metrics")
+    async def exposition(request: Request) -> Response:
+        key_of(door, request)
+        return PlainTextResponse(await metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    _add_models(app, fleet, arms, door, strategies)
+    _speak_openai(app)
+    return app
+
+
+def _add_models(app: FastAPI, fleet: Fleet, arms: Arms, door: Door, strategies: Strategies) -> None:
+    """The models that a key may use."""
+
+    def rows_for(key: KeyInfo) -> list[dict[str, object]]:
+        return model_rows(fleet, arms, lambda name: door.may(key, name), strategies)
+
     @app.get("/v1/models")
     async def models(request: Request) -> dict[str, object]:
-        key = door.admit(Incoming(request.scope).headers)
-        rows = model_rows(fleet, arms, lambda name: door.may(key, name), strategies)
-        return {"object": "list", "data": rows}
+        return {"object": "list", "data": rows_for(key_of(door, request))}
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str, request: Request) -> dict[str, object]:
-        key = door.admit(Incoming(request.scope).headers)
-        rows = model_rows(fleet, arms, lambda name: door.may(key, name), strategies)
+        key = key_of(door, request)
         found = named(name, fleet, arms, strategies)
         if found != AUTO:
             door.authorize(key, found)
-        return next(row for row in rows if row["id"] == found)
-
-    @app.get("/metrics")
-    async def exposition(request: Request) -> Response:
-        door.admit(Incoming(request.scope).headers)
-        return PlainTextResponse(await metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    _speak_openai(app)
-    return app
+        return next(row for row in rows_for(key) if row["id"] == found)
 
 
 def _speak_openai(app: FastAPI) -> None:

@@ -5,9 +5,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from serve_apps.gateway.door import Door
-from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.page_request import document_of, key_of
 from serve_apps.gateway.privacy_desk import PrivacyDesk
-from zoran_ray import wire
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.settings import ServerSettings
 
@@ -25,11 +24,8 @@ def add_privacy_pages(app: FastAPI, door: Door, desk: PrivacyDesk, settings: Ser
 
     async def asked(request: Request, *fields: str) -> tuple[str, dict[str, Any]]:
         """Tenant and body."""
-        incoming = Incoming(request.scope)
-        key = door.admit(incoming.headers)
-        most, timeout_s = settings.max_body_bytes, settings.body_timeout_s
-        raw = await incoming.body(request.receive, most=most, timeout_s=timeout_s)
-        return key.tenant, _checked(wire.read(raw, max_depth=settings.max_json_depth), fields)
+        tenant = key_of(door, request).tenant
+        return tenant, _checked(await document_of(request, settings), fields)
 
     @app.post("/v1/privacy/mask")
     async def mask(request: Request) -> dict[str, object]:

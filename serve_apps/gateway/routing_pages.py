@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from serve_apps.gateway.agents import AgentRouter
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.explanation import explanation
-from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.page_request import document_of, key_of
 from serve_apps.gateway.router import Router
 from zoran_ray import wire
 from zoran_ray.errors import InvalidRequest
@@ -45,32 +45,24 @@ def add_routing_pages(
         max_depth=settings.max_json_depth, max_choices=settings.max_choices, fetched_for=AGENTS
     )
 
-    async def admitted(request: Request) -> tuple[KeyInfo, bytes]:
-        incoming = Incoming(request.scope)
-        key = door.admit(incoming.headers)
-        most, timeout_s = settings.max_body_bytes, settings.body_timeout_s
-        return key, await incoming.body(request.receive, most=most, timeout_s=timeout_s)
-
     @app.post("/v1/feedback")
     async def feedback(request: Request) -> dict[str, object]:
-        key, raw = await admitted(request)
-        scored = _scored(wire.read(raw, max_depth=limits.max_depth), key)
-        status = await score(scored)
-        told = {"request_id": scored.request_id, "score": scored.score, "status": status}
+        key = key_of(door, request)
+        scored = _scored(await document_of(request, settings), key)
+        told = {"request_id": scored.request_id, "score": scored.score, "status": await score(scored)}
         return {"object": "feedback", **told}
 
     @app.post("/v1/route/explain")
     async def explain(request: Request) -> dict[str, object]:
-        key, raw = await admitted(request)
-        document = wire.read(raw, max_depth=limits.max_depth)
-        asked = roles is not None and document.get("model") == AGENTS
+        key, document = key_of(door, request), await document_of(request, settings)
+        asked = roles if document.get("model") == AGENTS else None
         named = {**document, "model": AGENTS if asked else AUTO}
         body = wire.parse(orjson.dumps(named), Endpoint.CHAT_COMPLETIONS, limits)
-        return explanation(roles if asked and roles else router, body, key)
+        return explanation(asked or router, body, key)
 
     @app.get("/v1/routing/state")
     async def routing_state(request: Request) -> dict[str, object]:
-        door.admit(Incoming(request.scope).headers)
+        key_of(door, request)
         return {"object": "routing.state", **router.rows(), **await state()}
 
 

@@ -11,13 +11,11 @@ from pydantic import Field
 
 from serve_apps.gateway.batch_rows import list_row, page_limit
 from serve_apps.gateway.door import Door
-from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.memory_fields import Fields, read_fields
+from serve_apps.gateway.page_request import document_of, key_of
 from serve_apps.gateway.task_rows import STILL_HERE, end_frame, event_frame, task_row, whole_task_row
-from zoran_ray import wire
 from zoran_ray.autopilot import Task
 from zoran_ray.errors import InvalidRequest, Overloaded, ZoranError
-from zoran_ray.messages import KeyInfo
 from zoran_ray.settings import ServerSettings
 
 log = logging.getLogger("zoran.gateway")
@@ -47,25 +45,19 @@ def add_task_pages(app: FastAPI, door: Door, ask: AskTasks, settings: ServerSett
         ask: Who has the tasks.
         settings: Longest stream, among others.
     """
-    streams = Streams(ask, settings.request_timeout_s)
+    _add_views(app, door, ask, Streams(ask, settings.request_timeout_s))
+    _add_deeds(app, door, ask, settings)
 
-    def key_of(request: Request) -> KeyInfo:
-        """Raises: Unauthenticated."""
-        return door.admit(Incoming(request.scope).headers)
 
-    async def read(request: Request) -> Any:
-        most, timeout_s = settings.max_body_bytes, settings.body_timeout_s
-        raw = await Incoming(request.scope).body(request.receive, most=most, timeout_s=timeout_s)
-        return wire.read(raw, max_depth=settings.max_json_depth) if raw else {}
+def _add_views(app: FastAPI, door: Door, ask: AskTasks, streams: "Streams") -> None:
+    """What tells of tasks."""
 
-    @app.post("/v1/chat")
-    async def start(request: Request) -> dict[str, object]:
-        key = key_of(request)
-        return task_row(await ask("start", key.tenant, key.key_id, await read(request)))
+    def owner_of(request: Request) -> str:
+        return key_of(door, request).tenant
 
     @app.get("/v1/tasks")
     async def tasks(request: Request) -> dict[str, object]:
-        owner, query = key_of(request).tenant, request.query_params
+        owner, query = owner_of(request), request.query_params
         found, more = await ask(
             "tasks", owner, query.get("thread_id"), query.get("after"), page_limit(query, 20, 100)
         )
@@ -73,11 +65,11 @@ def add_task_pages(app: FastAPI, door: Door, ask: AskTasks, settings: ServerSett
 
     @app.get("/v1/tasks/{task_id}")
     async def task(task_id: str, request: Request) -> dict[str, object]:
-        return whole_task_row(await ask("task", key_of(request).tenant, task_id))
+        return whole_task_row(await ask("task", owner_of(request), task_id))
 
     @app.get("/v1/tasks/{task_id}/events")
     async def events(task_id: str, request: Request) -> Response:
-        owner, after = key_of(request).tenant, _place(request)
+        owner, after = owner_of(request), _place(request)
         known = await ask("task", owner, task_id)
         if known.finished and not await ask("events", owner, task_id, after, 0.0):
             # Source: HTML standard, "Server-sent events": with this, nobody comes again.
@@ -86,22 +78,32 @@ def add_task_pages(app: FastAPI, door: Door, ask: AskTasks, settings: ServerSett
 
     @app.get("/v1/tasks/{task_id}/diff")
     async def diff(task_id: str, request: Request) -> Response:
-        text = await ask("diff", key_of(request).tenant, task_id)
+        text = await ask("diff", owner_of(request), task_id)
         return PlainTextResponse(text, media_type="text/x-diff; charset=utf-8")
+
+
+def _add_deeds(app: FastAPI, door: Door, ask: AskTasks, settings: ServerSettings) -> None:
+    """What begins tasks, and moves them."""
+
+    @app.post("/v1/chat")
+    async def start(request: Request) -> dict[str, object]:
+        key = key_of(door, request)
+        asked = await document_of(request, settings, may_be_empty=True)
+        return task_row(await ask("start", key.tenant, key.key_id, asked))
 
     @app.post("/v1/tasks/{task_id}/approve")
     async def approve(task_id: str, request: Request) -> dict[str, object]:
-        key = key_of(request)
-        told = read_fields(Approval, await read(request))
+        key = key_of(door, request)
+        told = read_fields(Approval, await document_of(request, settings, may_be_empty=True))
         return task_row(await ask("approve", key.tenant, task_id, key.name, told.what, told.commit))
 
     @app.post("/v1/tasks/{task_id}/cancel")
     async def cancel(task_id: str, request: Request) -> dict[str, object]:
-        return task_row(await ask("cancel", key_of(request).tenant, task_id))
+        return task_row(await ask("cancel", key_of(door, request).tenant, task_id))
 
     @app.post("/v1/tasks/{task_id}/resume")
     async def resume(task_id: str, request: Request) -> dict[str, object]:
-        return task_row(await ask("resume", key_of(request).tenant, task_id))
+        return task_row(await ask("resume", key_of(door, request).tenant, task_id))
 
 
 class Streams:

@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request, Response
 
 from serve_apps.gateway.batch_rows import list_row, page_limit
 from serve_apps.gateway.door import Door
-from serve_apps.gateway.incoming import Incoming
+from serve_apps.gateway.page_request import key_of
 from serve_apps.gateway.traces import Traces
 
 
@@ -17,8 +17,7 @@ def add_trace_pages(app: FastAPI, door: Door, traces: Traces) -> None:
     """
 
     def tenant_of(request: Request) -> str:
-        """Raises: Unauthenticated."""
-        return door.admit(Incoming(request.scope).headers).tenant
+        return key_of(door, request).tenant
 
     @app.get("/v1/traces")
     async def listing(request: Request) -> dict[str, object]:

@@ -86,6 +86,8 @@ def test_variables_keep_text_and_read_numbers(load_here: Load) -> None:
         "127.0.0.1",
     )
     assert settings.log.level == "debug"
+    with pytest.raises(ConfigError, match="not an http or https address"):
+        load_here(ZORAN_MEMORY__QDRANT_URL="123")
 
 
 def test_the_standard_variable_of_opentelemetry(load_here: Load) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from zoran_ray.config.document import Location, parse_document, read_document, scalar
 from zoran_ray.config.validation import Place, annotation_at, fields_at, nearest
@@ -125,7 +125,11 @@ def _read(path: tuple[str, ...], name: str, text: str) -> Any:
 def _takes_text(path: tuple[str, ...]) -> bool:
     """Whether a field is text, so that a variable's value is not read as a number."""
     kind = annotation_at(Settings, path)
-    return not {str, Path}.isdisjoint(get_args(kind) or (kind,))
+    # In a union a type with its checks stands whole.
+    kinds = (
+        get_args(each)[0] if get_origin(each) is Annotated else each for each in get_args(kind) or (kind,)
+    )
+    return not {str, Path}.isdisjoint(kinds)
 
 
 def _with_paths(data: Any, base: Path, home: Path) -> Any:

@@ -4,6 +4,7 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.errors import ConfigError
 from zoran_ray.memory.qdrant import MakeMirror, QdrantMirror
 from zoran_ray.settings import MemorySettings
@@ -24,13 +25,7 @@ def mirrors(settings: MemorySettings) -> MakeMirror | None:
     if settings.qdrant_url is None:
         return None
     key = settings.qdrant_api_key_file
-    try:
-        secret = None if key is None else key.read_text("ascii").strip()
-    except (OSError, ValueError):
-        raise ConfigError(
-            f"{key} cannot be read. Put Qdrant's API key there, readable by this user.",
-            param="memory.qdrant_api_key_file",
-        ) from None
+    secret = None if key is None else ApiKey.from_file(key).header().decode("ascii")
     return partial(QdrantMirror, connect(settings.qdrant_url, secret))
 
 

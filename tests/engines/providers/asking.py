@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.engines.providers.fake_provider import FakeProvider
 from tests.engines.providers.speeches import MistralSpeech, OllamaSpeech, Speech, VllmSpeech
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.protocol import EngineReply, EngineRequest
 from zoran_ray.engines.providers.compatible import Compatible
 from zoran_ray.engines.providers.connection import Connection
 from zoran_ray.engines.providers.dialects import COMPATIBLE, MISTRAL, OLLAMA, OPENAI, VLLM, Dialect
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.wire import Endpoint
 
 KEY = "sk-proj-canary-5d0f1c9a7e42"

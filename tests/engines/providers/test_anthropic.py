@@ -12,10 +12,10 @@ from tests.engines.providers.fake_anthropic import MODEL, encoded, error, events
 from tests.engines.providers.fake_provider import FakeProvider, Step, hold, html, says, stream
 from tests.engines.providers.openai_shapes import from_chunks, from_completion, parsed
 from tests.engines.providers.speeches import Said, Speech
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.protocol import EngineRequest
 from zoran_ray.engines.providers.anthropic import AnthropicEngine, anthropic_connection
 from zoran_ray.engines.providers.anthropic_answer import anthropic_completion
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import (
     DeadlineExceeded,
     InvalidRequest,

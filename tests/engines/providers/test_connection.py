@@ -22,10 +22,10 @@ from tests.engines.providers.fake_provider import (
     stream,
 )
 from tests.engines.providers.speeches import Said, Speech
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.providers import reply
 from zoran_ray.engines.providers.connection import Connection, KeyHeader, PoolLimits
 from zoran_ray.engines.providers.reply import Reply
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import (
     ConfigError,
     DeadlineExceeded,

@@ -22,10 +22,10 @@ from tests.engines.providers.fake_gemini import (
 from tests.engines.providers.fake_provider import FakeProvider, hold, says, stream
 from tests.engines.providers.openai_shapes import from_chunks, from_completion, parsed
 from tests.engines.providers.speeches import Said, Speech
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.protocol import EngineRequest
 from zoran_ray.engines.providers.gemini import GeminiEngine, gemini_connection
 from zoran_ray.engines.providers.gemini_answer import gemini_completion
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import (
     DeadlineExceeded,
     InvalidRequest,

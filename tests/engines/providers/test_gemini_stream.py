@@ -157,6 +157,11 @@ def test_counts_may_come_after_the_end_of_the_answer() -> None:
     assert chunks(told)[-1]["usage"]["prompt_tokens"] == 3
 
 
+def test_nothing_is_told_of_an_answer_that_is_over() -> None:
+    told = [answer(candidate(text("Sunny."))), answer(candidate(text("And more."), finish=None))]
+    assert from_chunks(chunks(told))["choices"][0]["content"] == "Sunny."
+
+
 def test_a_reason_that_is_none_is_no_end() -> None:
     begun = answer(candidate(text("Sun"), finish="FINISH_REASON_UNSPECIFIED"))
     assert from_chunks(chunks([begun, answer(candidate(text("ny")))]))["choices"][0]["content"] == "Sunny"

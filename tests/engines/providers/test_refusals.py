@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.providers.refusals import MAX_PARAM_CHARS, MAX_RETRY_AFTER_S, Refusals, retry_after_s
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import InvalidRequest, ProviderBusy, ProviderRefused, UpstreamError, ZoranError
 
 SECRET = "sk-proj-canary-5d0f1c9a7e42"

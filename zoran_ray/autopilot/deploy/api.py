@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.autopilot.exchange import Bounds, Exchanged, exchange
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import DeployRefused, ProviderBusy, UpstreamError, ZoranError
 
 MOST_ANSWER_BYTES = 8 * 1024 * 1024

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.autopilot.deploy.api import Api
 from zoran_ray.autopilot.deploy.command import CommandDeployer
 from zoran_ray.autopilot.deploy.compose import ComposeDeployer
@@ -11,6 +12,7 @@ from zoran_ray.autopilot.deploy.fly import FlyDeployer
 from zoran_ray.autopilot.deploy.render import RenderDeployer
 from zoran_ray.autopilot.deploy.vercel import VercelDeployer
 from zoran_ray.deploy_targets import (
+    ApiTarget,
     CommandTarget,
     ComposeTarget,
     FlyTarget,
@@ -18,7 +20,6 @@ from zoran_ray.deploy_targets import (
     TargetSettings,
     VercelTarget,
 )
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import ConfigError
 
 
@@ -47,7 +48,7 @@ def _deployer(target: TargetSettings) -> Deployer:
             return FlyDeployer(_api("Fly.io", target), target)
 
 
-def _api(place: str, target: RenderTarget | VercelTarget | FlyTarget) -> Api:
+def _api(place: str, target: ApiTarget) -> Api:
     def token() -> ApiKey:
         return ApiKey.from_file(target.token_file)
 

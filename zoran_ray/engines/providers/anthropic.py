@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.protocol import EngineReply, EngineRequest
 from zoran_ray.engines.providers.anthropic_answer import anthropic_completion
 from zoran_ray.engines.providers.anthropic_request import DEFAULT_MAX_TOKENS, anthropic_body
 from zoran_ray.engines.providers.anthropic_stream import AnthropicStream
 from zoran_ray.engines.providers.connection import Connection, KeyHeader
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.engines.providers.translation import StreamedReply, WholeReply, send
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.wire import Endpoint

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.protocol import Engine
 from zoran_ray.engines.providers import dialects
 from zoran_ray.engines.providers.anthropic import BASE_URL as ANTHROPIC
@@ -20,7 +21,6 @@ from zoran_ray.engines.providers.connection import Connection
 from zoran_ray.engines.providers.dialects import Dialect, versioned
 from zoran_ray.engines.providers.gemini import BASE_URL as GEMINI
 from zoran_ray.engines.providers.gemini import GeminiEngine, gemini_connection
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.offers import ArmSpec, Provider
 from zoran_ray.wire import Endpoint
 

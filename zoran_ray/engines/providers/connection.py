@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 import orjson
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.providers.refusals import Refusals
 from zoran_ray.engines.providers.reply import Reply, Wait
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.errors import ConfigError, InvalidRequest, ProviderRefused, ZoranError
 
 _HOST = re.compile(r"[\w.:-]+(%\w+)?")

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
+from zoran_ray.api_key import ApiKey
 from zoran_ray.engines.protocol import EngineReply, EngineRequest
 from zoran_ray.engines.providers.connection import Connection, KeyHeader
 from zoran_ray.engines.providers.gemini_answer import gemini_completion
 from zoran_ray.engines.providers.gemini_embeddings import gemini_embeddings, gemini_embeddings_body
 from zoran_ray.engines.providers.gemini_request import gemini_body
 from zoran_ray.engines.providers.gemini_stream import GeminiStream
-from zoran_ray.engines.providers.secrets import ApiKey
 from zoran_ray.engines.providers.translation import StreamedReply, WholeReply, send
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.wire import Endpoint

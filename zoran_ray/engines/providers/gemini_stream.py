@@ -106,10 +106,12 @@ class GeminiStream:
             self._candidates[index] = _Candidate()
             chunks.append(begun.delta({"role": "assistant", "content": ""}, index))
         candidate = self._candidates[index]
+        if candidate.ended:
+            return []  # of an answer that is over nothing more is told: counts alone may follow
         if delta := _delta(read_parts(piece, self._new_id), candidate):
             chunks.append(begun.delta(delta, index, logprobs(piece)))
         reason = piece.get("finishReason")
-        if reason not in (None, "", "FINISH_REASON_UNSPECIFIED") and not candidate.ended:
+        if reason not in (None, "", "FINISH_REASON_UNSPECIFIED"):
             candidate.ended = True
             chunks.append(begun.end(finish(reason, candidate.calls > 0), index))
         return chunks

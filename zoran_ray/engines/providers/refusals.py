@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from zoran_ray.engines.providers.secrets import ApiKey
+from zoran_ray.api_key import ApiKey
 from zoran_ray.errors import InvalidRequest, ProviderBusy, ProviderRefused, UpstreamError, ZoranError
 from zoran_ray.wire import normalise_upstream
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoran_ray.engines.providers.secrets import MAX_KEY_BYTES, ApiKey
+from zoran_ray.api_key import MAX_KEY_BYTES, ApiKey
 from zoran_ray.errors import ConfigError
 
 SECRET = "sk-proj-canary-5d0f1c9a7e42"

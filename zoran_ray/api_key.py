@@ -1,6 +1,6 @@
-"""A provider's API key: where it comes from, and that it shows up nowhere but on the wire.
+"""A key or token of another service: where it comes from, and that it shows up nowhere but on the wire.
 
-Knows no provider and no HTTP. Keys are named in configuration, never written there; the environment is
+Knows no service and no HTTP. Keys are named in configuration, never written there; the environment is
 a mapping that the composition root passes in.
 """
 
@@ -71,8 +71,8 @@ class ApiKey:
                 data = file.read(MAX_KEY_BYTES + 1)
         except OSError as failure:
             raise ConfigError(
-                f"The key file {path} cannot be read: {failure.strerror}. Mount it there, "
-                "readable by this user, or name an environment variable.",
+                f"The key file {path} cannot be read: {failure.strerror}. Put it there, readable by this"
+                " user.",
                 param=str(path),
             ) from None
         if len(data) > MAX_KEY_BYTES:
