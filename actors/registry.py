@@ -24,6 +24,8 @@ HEARTBEAT_S = 0.25
 SILENCE_S = 2.0
 GATEWAY_SILENCE_S = 4.0
 _COALESCE_S = 0.02
+_PACE_S_PER_REPLICA = 0.00025
+"""A picture of 1,000 replicas is made four times a second, as often as each says something new."""
 _LIFELINE_CONNECT_S = 1.0
 _MAX_REPLICAS = 4096
 _MAX_GATEWAYS = 256
@@ -48,6 +50,8 @@ class ReplicaRegistry:
         self._failures: dict[tuple[str, str], Exception] = {}
         self._lifelines: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._picture = self.snapshot()
+        self._next_picture: asyncio.TimerHandle | None = None
         self._catalogue: CatalogueSnapshot | None = None
         self._catalogue_changed = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
@@ -107,14 +111,14 @@ class ReplicaRegistry:
 
     async def watch(self, epoch: str, version: int, timeout_s: float) -> FleetSnapshot | None:
         """The state once it differs from the given one, or None after `timeout_s`."""
-        if (epoch, version) == (self._epoch, self._version):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
+        if epoch != self._epoch:
+            return self.snapshot()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while version >= self._picture.version:
                     await self._changed.wait()
-            await asyncio.sleep(_COALESCE_S)
-        if (epoch, version) == (self._epoch, self._version):
-            return None
-        return self.snapshot()
+                return self._picture  # the same for all who wait: it is pickled once
+        return None
 
     async def watch_catalogue(self, epoch: str, version: int, timeout_s: float) -> CatalogueSnapshot | None:
         """The catalogue once there is another than the given one, or None after `timeout_s`."""
@@ -158,7 +162,14 @@ class ReplicaRegistry:
         return known is not None and (known.epoch, known.version) != (epoch, version)
 
     def _publish(self) -> None:
+        """Let gateways know soon: what else changes until then is told with it."""
         self._version += 1
+        if self._next_picture is None:
+            soon = max(_COALESCE_S, _PACE_S_PER_REPLICA * len(self._replicas))
+            self._next_picture = asyncio.get_running_loop().call_later(soon, self._turn)
+
+    def _turn(self) -> None:
+        self._picture, self._next_picture = self.snapshot(), None
         self._changed.set()
         self._changed = asyncio.Event()
 

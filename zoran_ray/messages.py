@@ -1,8 +1,10 @@
 """Frozen messages between actors and gateways. Knows nothing of Ray or HTTP."""
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 from zoran_ray.models_file import ModelsFile
 
@@ -29,6 +31,9 @@ class ReplicaLoad:
     def depth(self) -> int:
         """Requests this replica holds."""
         return self.running + self.waiting
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ReplicaLoad, _load_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,14 @@ class ReplicaInfo:
     pids: tuple[int, ...] = ()
     state: ReplicaState = "ready"
     load: ReplicaLoad = ReplicaLoad()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ReplicaInfo, _replica_fields(self)
+
+
+# A dataclass with slots pickles itself by a loop over its fields: of a thousand replicas that takes 10 ms.
+_load_fields = attrgetter(*ReplicaLoad.__slots__)
+_replica_fields = attrgetter(*ReplicaInfo.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,18 @@ class FleetSnapshot:
     gateways: int = 1
     models: Mapping[str, ModelInfo] = field(default_factory=dict)
     replicas: tuple[ReplicaInfo, ...] = ()
+    _packed: bytes = field(default=b"", init=False, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled once, however many gateways get it."""
+        if not self._packed:
+            fields = self.epoch, self.version, self.gateways, self.models, self.replicas
+            object.__setattr__(self, "_packed", pickle.dumps(fields, pickle.HIGHEST_PROTOCOL))
+        return _unpacked, (self._packed,)
+
+
+def _unpacked(packed: bytes) -> FleetSnapshot:
+    return FleetSnapshot(*pickle.loads(packed))  # noqa: S301 - it came inside a pickle of Ray's
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,14 @@ def noop(work: Workplace) -> Iterator[Running]:
 
 @contextmanager
 def zoran(
-    work: Workplace, name: str, *, pin: bool = True, backend: str | None = None, arms: int = 1
+    work: Workplace,
+    name: str,
+    *,
+    pin: bool = True,
+    backend: str | None = None,
+    arms: int = 1,
+    gateways: int = 1,
+    replicas: int = 1,
 ) -> Iterator[Running]:
     """The whole stack with a key, limits and metrics on.
 
@@ -62,13 +69,16 @@ def zoran(
         pin: Let the replica pin its engine's processes as it does by default.
         backend: Base URL of a back end that takes the place of an engine.
         arms: Models that all stand for it, for the router to choose among.
+        gateways: Processes that serve requests.
+        replicas: Of the engine.
     """
     port, state = free_port(), work.folder / f"state-{secrets.token_hex(4)}"
-    models = [_engine_model(work, pin)] if backend is None else _static_models(backend, arms)
+    models = [_engine_model(work, pin, replicas)] if backend is None else _static_models(backend, arms)
     models_file = work.folder / f"{state.name}.yaml"
     models_file.write_text(yaml.safe_dump({"models": models}))
     env = {**QUIET, "ZORAN_STATE_DIR": str(state), "ZORAN_SERVER__PORT": str(port)}
     env["ZORAN_MODELS_FILE"] = str(models_file)
+    env["ZORAN_SERVER__GATEWAYS"] = str(gateways)
     command = str(Path(sys.executable).with_name("zoran"))
     headers = {"authorization": f"Bearer {_new_key(command, {**os.environ, **env})}"}
     name_of_model = f"local/{models[0]['name']}"
@@ -86,13 +96,14 @@ def zoran(
         yield replace(running, endpoint=endpoint, direct=direct)
 
 
-def _engine_model(work: Workplace, pin: bool) -> dict[str, Any]:
+def _engine_model(work: Workplace, pin: bool, replicas: int) -> dict[str, Any]:
     return {
         "name": "bench",
         "source": str(work.model),
         "engine_args": dict(ENGINE_ARGS),
         "env": QUIET,
         "pin_cores": "auto" if pin else "off",
+        "scaling": {"min_replicas": replicas, "max_replicas": replicas},
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from actors import registry as registry_module
 from actors.registry import GATEWAY_SILENCE_S, HEARTBEAT_S, SILENCE_S, ReplicaRegistry
 from zoran_ray.errors import ModelLoadError
-from zoran_ray.messages import ModelInfo, ReplicaInfo, ReplicaLoad
+from zoran_ray.messages import FleetSnapshot, ModelInfo, ReplicaInfo, ReplicaLoad
 from zoran_ray.models_file import ModelsFile, ModelSpec
 
 MODEL = ModelInfo("local/m", ("m",), "g1", "app", "embedded")
@@ -111,6 +111,33 @@ async def test_a_watcher_hears_of_a_change_at_once(registry, engine):
 async def test_a_watcher_who_knows_everything_gets_nothing(registry):
     known = await registry.fleet()
     assert await registry.watch(known.epoch, known.version, 0.01) is None
+
+
+async def test_changes_that_come_together_are_told_together_and_pickled_once(registry, engine):
+    known = await registry.fleet()
+    watching = [asyncio.create_task(registry.watch(known.epoch, known.version, 10)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for number in range(5):
+        await registry.heartbeat(engine.info(f"r{number}"))
+    pictures = await asyncio.gather(*watching)
+    assert len(pictures[0].replicas) == 5
+    assert all(picture is pictures[0] for picture in pictures)
+    sent = [pickle.dumps(picture) for picture in pictures]
+    assert pickle.loads(sent[0]) == pictures[0] == pickle.loads(pickle.dumps(pickle.loads(sent[1])))
+    # Nothing is left out: who has seen the last version hears nothing, who has not gets it.
+    assert pictures[0].version == (await registry.fleet()).version
+    assert await registry.watch(known.epoch, pictures[0].version, 0.1) is None
+
+
+async def test_a_large_fleet_is_told_of_less_often(registry, engine, monkeypatch):
+    """Four times a second for 1,000 replicas; who comes new waits for nothing."""
+    monkeypatch.setattr(registry_module, "_PACE_S_PER_REPLICA", 60.0)
+    await registry.heartbeat(engine.info())
+    known = await change(registry, FleetSnapshot())
+    assert len(known.replicas) == 1
+    await registry.heartbeat(engine.info("r2"))
+    assert len((await change(registry, FleetSnapshot())).replicas) == 2
+    assert await registry.watch(known.epoch, known.version, 0.1) is None
 
 
 async def test_a_watcher_of_an_earlier_life_gets_everything(registry, engine):

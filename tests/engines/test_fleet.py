@@ -194,3 +194,23 @@ def test_a_models_own_name_wins_over_anothers_alias():
     fleet = Fleet()
     fleet.update(snapshot(models=(first, second)))
     assert fleet.model("local/a") is first
+
+
+@given(
+    st.integers(2, 6),
+    st.lists(
+        st.tuples(st.sampled_from(["begin", "end", "publish", "suspect"]), st.integers(0, 6)), max_size=40
+    ),
+)
+def test_the_load_that_is_kept_is_the_load_that_is_there(n, script):
+    """What the bound of a home is taken from, after any history; with replicas that take no requests."""
+    replicas = [replica(f"r{i}", i, state="draining" if i == 5 else "ready") for i in range(n)]
+    fleet = fleet_of(*replicas)
+    for step, i in script:
+        if step == "publish":
+            replicas[i % n] = replica(f"r{i % n}", i)
+            fleet.update(snapshot(*replicas))
+        else:
+            getattr(fleet, step)(f"r{i}")
+    ready = fleet._by_model[MODEL]
+    assert ready.held == sum(seat.load for seat in ready.seats)
