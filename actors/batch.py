@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.gateway_asking import GatewayAsking
-from actors.names import REGISTRY, call, resume_soon
+from actors.names import REGISTRY, resume_soon, watch
+from actors.watched import batch_text
 from zoran_ray.batch.database import DATABASE
 from zoran_ray.batch.lines import Request
 from zoran_ray.batch.office import FOLDER, BatchOffice
@@ -29,8 +30,6 @@ ASKED = frozenset(
 )
 """What gateways may ask."""
 
-_WATCH_S = 10.0
-_GRACE_S = 5.0
 _RETRY_S = 1.0
 
 
@@ -70,6 +69,10 @@ class BatchWorker:
         assert method in ASKED
         return await getattr(await self._ready(), method)(*args)
 
+    async def metrics(self) -> str:
+        """What there is, for Prometheus; opens nothing."""
+        return batch_text({} if self._office is None else await self._office.counts())
+
     async def stop(self) -> None:
         """Stops what runs and lets go of the files."""
         if self._following is not None:
@@ -107,7 +110,5 @@ class BatchWorker:
 
 
 async def _watch(known: FleetSnapshot) -> FleetSnapshot | None:
-    fresh: FleetSnapshot | None = await call(
-        REGISTRY, "watch", known.epoch, known.version, _WATCH_S, timeout_s=_WATCH_S + _GRACE_S
-    )
+    fresh: FleetSnapshot | None = await watch(REGISTRY, "watch", known.epoch, known.version)
     return fresh

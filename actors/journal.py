@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, TypeVar
 
 from actors.forgotten import Forgettings, forgotten_list
+from actors.journal_ticket import Ticket
+from actors.watched import journal_text
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.errors import (
     ConfigError,
@@ -65,13 +67,6 @@ _COMPLAIN_S = 10.0
 T = TypeVar("T")
 
 
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    events: tuple[Event, ...]
-    durable: bool
-    done: asyncio.Future[int]
-
-
 class JournalWriter:
     """The journal of a deployment. `actors.cluster` gives it a mailbox.
 
@@ -101,9 +96,10 @@ class JournalWriter:
         self._forgotten = forgotten_list(state_dir, now)
         # One thread: everything about the files happens in one order.
         self._disk = ThreadPoolExecutor(1, "journal")
-        self._queue: deque[_Ticket] = deque()
+        self._queue: deque[Ticket] = deque()
         self._waiting = 0
         self._asking = 0
+        self._failures = 0
         self._writing: asyncio.Task[None] | None = None
         self._refused: ZoranError | None = None
         self._rests_until = -math.inf
@@ -127,7 +123,7 @@ class JournalWriter:
             raise InvalidRequest(f"Tell the journal of 1 to {MOST_EVENTS} events at once.")
         if self._waiting + len(events) > MOST_WAITING:
             raise Overloaded("Too many journal entries wait for the disk. Try again.", retry_after_s=1.0)
-        ticket = _Ticket(tuple(events), durable, asyncio.get_running_loop().create_future())
+        ticket = Ticket(tuple(events), durable, asyncio.get_running_loop().create_future())
         self._queue.append(ticket)
         self._waiting += len(events)
         if self._writing is None or self._writing.done():
@@ -179,6 +175,11 @@ class JournalWriter:
         """See `ForgottenList.since`."""
         return await self._ask(partial(self._forgotten.since, epoch, version))
 
+    async def metrics(self) -> str:
+        """How it is, for Prometheus; opens nothing."""
+        entries = None if self._journal is None else self._journal.size
+        return journal_text(entries, self._waiting, self._failures, disk_usage(self._folder))
+
     async def stop(self) -> None:
         """Write what is waiting and let go of the files."""
         if self._writing is not None:
@@ -199,15 +200,15 @@ class JournalWriter:
                 log.exception("the journal's writer has failed")
                 told = [Unavailable("The journal's writer has failed. Try again.")] * len(batch)
             for ticket, outcome in zip(batch, told, strict=True):
-                _tell(ticket, outcome)
+                ticket.tell(outcome)
 
-    def _taken(self) -> list[_Ticket]:
+    def _taken(self) -> list[Ticket]:
         batch = list(self._queue)
         self._queue.clear()
         self._waiting = 0
         return batch
 
-    def _commit(self, batch: Sequence[_Ticket]) -> list[int | ZoranError]:
+    def _commit(self, batch: Sequence[Ticket]) -> list[int | ZoranError]:
         """Numbers of the tickets' first entries, or why one was refused."""
         with self._opened() as journal:
             # The keys of all that are new in one transaction.
@@ -323,6 +324,7 @@ class JournalWriter:
             self._journal.close()
 
     def _complain(self, error: ZoranError) -> None:
+        self._failures += 1
         if self._clock() - self._complained_at >= _COMPLAIN_S:
             self._complained_at = self._clock()
             log.error("the journal cannot be used: %s", error)
@@ -335,12 +337,3 @@ class JournalWriter:
             "start it again: what the journal says of people until now says nothing any more",
             keep_open=True,
         )
-
-
-def _tell(ticket: _Ticket, outcome: int | ZoranError) -> None:
-    if ticket.done.done():
-        return  # whoever waited has gone
-    if isinstance(outcome, ZoranError):
-        ticket.done.set_exception(outcome)
-    else:
-        ticket.done.set_result(outcome)

@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.memory_client import RayLink, shard_actor
 from actors.names import NAMESPACE
+from actors.watched import memory_text
 from zoran_ray.errors import InvalidRequest, StateDamaged, Unavailable, ZoranError
 from zoran_ray.folders import replace_file
 from zoran_ray.memory.links import ShardLost
@@ -35,6 +36,8 @@ _MOVE_S = 900.0
 _WATCH_S = 2.0
 _GONE_S = 10.0
 _PAUSE_S = 0.1
+_TELL_S = 1.5
+"""Less than a scrape waits: one shard that is away hides no other."""
 
 
 class MemoryDirector:
@@ -106,6 +109,15 @@ class MemoryDirector:
             self._watching.cancel()
         self._layout = layout
         self._watching = asyncio.create_task(self._watch(layout))
+
+    async def metrics(self) -> str:
+        """How the shards are, for Prometheus; starts none."""
+        if self._layout is None:
+            return ""
+        places = self._layout.places
+        told = [RayLink(place.shard).ask("stats", timeout_s=_TELL_S) for place in places]
+        answers = await asyncio.gather(*told, return_exceptions=True)
+        return memory_text({place.shard: answer for place, answer in zip(places, answers, strict=True)})
 
     async def resume(self) -> None:
         """Starts the shards where there is something in them: what is over has to go."""

@@ -93,7 +93,7 @@ def test_no_input_invents_a_label(seen: list[tuple[str, str, int]]) -> None:
         names.ENDPOINT: names.ENDPOINTS | {"other"},
         names.MODEL: {POCKET, "other"},
         names.CODE: names.STATUS_CODES | {"other"},
-        names.REASON: names.ERROR_CODES | {"other"},
+        names.REASON: names.ERROR_CODES | {*names.LOST_REASONS, "other"},
         names.KIND: names.ERROR_CODES | {*names.TOKEN_KINDS, "other"},
     }
     for family in registry.collect():

@@ -5,7 +5,8 @@ from zoran_ray.telemetry import names
 
 
 def test_our_metrics_begin_with_zoran_and_follow_prometheus_naming() -> None:
-    assert all(re.fullmatch(r"zoran_[a-z]+(_[a-z]+)*", name) for name in names.METRICS)
+    ours = names.METRICS | frozenset(names.FIGURES) | names.TASK_METRICS
+    assert all(re.fullmatch(r"zoran_[a-z]+(_[a-z]+)*", name) for name in ours)
 
 
 def test_no_label_names_a_person() -> None:

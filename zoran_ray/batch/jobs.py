@@ -149,6 +149,16 @@ class Jobs:
             rows = db.execute(f"{_SELECT} WHERE {_LEFT} ORDER BY rowid").fetchall()
         return tuple(_job(row) for row in rows)
 
+    def counts(self) -> Mapping[Status, tuple[int, int, int, int]]:
+        """Of each status with any: batches, and of their lines all, completed and failed ones."""
+        if not self.db.exists():
+            return {}
+        query = (
+            "SELECT status, count(*), sum(total), sum(completed), sum(failed) FROM batches GROUP BY status"
+        )
+        with self.db.read() as db:
+            return {status: tuple(counted) for status, *counted in db.execute(query)}
+
     def cancel(self, owner: str, batch_id: str) -> Job:
         """Begins to cancel; one that is being finished is left to it.
 

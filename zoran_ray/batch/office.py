@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from zoran_ray.batch.database import DATABASE, batch_database
 from zoran_ray.batch.files import Files, Order
-from zoran_ray.batch.job import FileInfo, Job
+from zoran_ray.batch.job import FileInfo, Job, Status
 from zoran_ray.batch.jobs import Jobs
 from zoran_ray.batch.lines import SERVED
 from zoran_ray.batch.runner import Patience, Room
@@ -155,6 +155,10 @@ class BatchOffice:
     async def batches(self, owner: str, after: str | None, limit: int) -> tuple[Sequence[Job], bool]:
         """Batches, the newest first, and whether there are more. Raises: RecordNotFound."""
         return await in_thread(self._jobs.list, owner, after=after, limit=limit)
+
+    async def counts(self) -> Mapping[Status, tuple[int, int, int, int]]:
+        """How many there are of all owners; see `Jobs.counts`."""
+        return await in_thread(self._jobs.counts)
 
     async def cancel(self, owner: str, batch_id: str) -> Job:
         """Stops asking at once. Raises: RecordNotFound, InvalidRequest: It is finished."""

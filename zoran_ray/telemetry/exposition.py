@@ -1,7 +1,7 @@
 """Merges Prometheus text expositions into one, adding labels. Pure text in, text out.
 
-Any gateway's `/metrics` can so show all gateways and all replicas. Every part is all or nothing: one
-that does not parse adds no sample, and `zoran_exposition_part_up` says 0 for its labels.
+Any gateway's `/metrics` can so show the whole deployment. Every part is all or nothing: one that is silent
+or does not parse adds no sample, and `zoran_exposition_part_up` says 0 for its labels.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (text format 0.0.4)
 """
@@ -48,7 +48,7 @@ class _Labels:
     """Labels to add, rendered once."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
-        self._text = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+        self._text = ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())
         self._names = frozenset(labels)
 
     def put_into(self, name: str, own: str) -> str:
@@ -70,14 +70,14 @@ class _Labels:
         return _PAIR.sub(renamed, own)
 
 
-def merge(parts: Iterable[tuple[Mapping[str, str], str]]) -> str:
+def merge(parts: Iterable[tuple[Mapping[str, str], str | None]]) -> str:
     """One exposition out of many.
 
     A label a sample already has under a name we add is kept as `exported_<name>`. A series that
     appears twice is kept once, the first time: Prometheus refuses a scrape that repeats one.
 
     Args:
-        parts: Labels to add to every sample, and the text of the exposition.
+        parts: Labels to add to every sample, and the text of the exposition; None of what was silent.
 
     Returns:
         Text format 0.0.4: one HELP and TYPE a family, its samples together, and one
@@ -100,12 +100,14 @@ def merge(parts: Iterable[tuple[Mapping[str, str], str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parse(text: str, added: _Labels) -> tuple[list[tuple[str, str, str]], list[_Sample]]:
+def _parse(text: str | None, added: _Labels) -> tuple[list[tuple[str, str, str]], list[_Sample]]:
     """Metas as `(HELP or TYPE, family, text)`, and samples with our labels.
 
     Raises:
-        ValueError: If any line is neither a comment nor a sample.
+        ValueError: If any line is neither a comment nor a sample, or there is no text.
     """
+    if text is None:
+        raise ValueError("silent")
     metas: list[tuple[str, str, str]] = []
     samples: list[_Sample] = []
     for raw in text.split("\n"):
@@ -160,5 +162,6 @@ def _family_of(name: str, families: Mapping[str, _Family]) -> str:
     return name
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """A label's value as the text format wants it."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -4,6 +4,7 @@ The hot path makes one call per finished request. Label children are resolved on
 `labels()` alone costs more than all the counting; what is kept is bounded.
 """
 
+import collections
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -175,6 +176,8 @@ class GatewayMetrics:
             (names.REASON,),
             registry=r,
         )
+        for reason in names.LOST_REASONS:  # from 0 on: the first one is worth an alert
+            self._memory_lost.labels(reason)
         self._masked = Counter(names.PRIVACY_MASKED, "Values masked, by kind.", (names.KIND,), registry=r)
         self._models: frozenset[str] = frozenset()
         self._remote: frozenset[str] = frozenset()
@@ -222,11 +225,11 @@ class GatewayMetrics:
             self._min_replicas.remove(model)
             for state in names.REPLICA_STATES:
                 self._replicas.remove(model, state)
+        held = collections.Counter[tuple[str, str]]((r.model, r.state) for r in fleet.replicas)
         for model, info in fleet.models.items():
             self._min_replicas.labels(model).set(info.min_replicas)
             for state in names.REPLICA_STATES:
-                count = sum(r.model == model and r.state == state for r in fleet.replicas)
-                self._replicas.labels(model, state).set(count)
+                self._replicas.labels(model, state).set(held[model, state])
 
     def observe_masked(self, kind: str, count: int) -> None:
         """Count values that were masked."""

@@ -1,0 +1,1 @@
+"""Dashboards without Grafana: the panels' queries, asked of a real Prometheus and plotted."""
