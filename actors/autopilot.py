@@ -45,6 +45,10 @@ class AutopilotWorker:
         assert method in ASKED
         return await getattr(await self._ready(), method)(*args)
 
+    async def metrics(self) -> str:
+        """What is counted, in Prometheus's text format; empty before the first task."""
+        return "" if self._office is None else await self._office.metrics()
+
     async def stop(self) -> None:
         """Stops what runs and lets go of the file."""
         if self._office is not None:

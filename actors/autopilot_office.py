@@ -14,9 +14,12 @@ from actors.gateway_model import GatewayModel
 from actors.policy_sandbox import PolicySandbox
 from actors.told import ask_journal, tell
 from zoran_ray.autopilot import Task, Tasks
+from zoran_ray.autopilot.copies import COPIES
+from zoran_ray.autopilot.counted_runner import CountedRunner
 from zoran_ray.autopilot.database import FOLDER
 from zoran_ray.autopilot.deploy import Deployer, deployers_of
 from zoran_ray.autopilot.git import Author
+from zoran_ray.autopilot.metrics import TaskMetrics
 from zoran_ray.autopilot.office import Rules, TaskOffice
 from zoran_ray.autopilot.pilot import Pilot, PilotSettings, World
 from zoran_ray.autopilot.remote import Whereabouts
@@ -48,11 +51,14 @@ def deployed_office(
     """
     deployers = deployers_of(settings.autopilot.targets)
 
+    metrics = TaskMetrics()
+
     def usual(tasks: Tasks) -> WorksOn:
-        return _pilot(tasks, settings, os.environ if environ is None else environ, deployers)
+        tokens = os.environ if environ is None else environ
+        return _pilot(tasks, settings, tokens, deployers, metrics.ran)
 
     rules = rules_of(settings.autopilot, frozenset(deployers))
-    return TaskOffice(settings.state_dir, rules, pilot or usual, tell)
+    return TaskOffice(settings.state_dir, rules, pilot or usual, tell, metrics=metrics)
 
 
 def rules_of(settings: AutopilotSettings, targets: frozenset[str]) -> Rules:
@@ -62,8 +68,9 @@ def rules_of(settings: AutopilotSettings, targets: frozenset[str]) -> Rules:
         return Whereabouts(settings.paths, frozenset(settings.forges), open=key_id == ANYBODY_ID)
 
     return Rules(
-        policy_reader(settings), places, settings.model, targets, settings.workers, settings.lease_s
-    )
+        policy_reader(settings), places, settings.model, targets, settings.workers, settings.lease_s,
+        settings.keep_days, settings.keep_tasks,
+    )  # fmt: skip
 
 
 def policy_reader(settings: AutopilotSettings) -> Callable[[], Policy]:
@@ -73,19 +80,24 @@ def policy_reader(settings: AutopilotSettings) -> Callable[[], Policy]:
 
 
 def _pilot(
-    tasks: Tasks, settings: Settings, environ: Mapping[str, str], deployers: Mapping[str, Deployer]
+    tasks: Tasks,
+    settings: Settings,
+    environ: Mapping[str, str],
+    deployers: Mapping[str, Deployer],
+    count: Callable[[str, float], None],
 ) -> WorksOn:
     own, asking = settings.autopilot, GatewayAsking(settings.server.request_timeout_s)
     access = ForgeAccess(own.forges, environ)
+    sandbox = PolicySandbox(settings.sandbox, settings.state_dir)
 
     def complete(task: Task) -> Complete:
         return GatewayModel(asking, str(task.request["model"]), str(task.request["key_id"]), task.id)
 
     world = World(
-        folder=settings.state_dir / FOLDER / "copies",
+        folder=settings.state_dir / FOLDER / COPIES,
         complete=complete,
         policy=policy_reader(own),
-        runner=PolicySandbox(settings.sandbox, settings.state_dir),
+        runner=lambda policy: CountedRunner(sandbox(policy), count),
         forge=access.forge,
         token=access.token,
         deployers=deployers,

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from benchmarks.autopilot.trap import Trap
 from benchmarks.reasoning.model import ServedModel
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.autopilot import Lease, State, Tasks
-from zoran_ray.autopilot.database import DATABASE, SCHEMA
+from zoran_ray.autopilot.database import DATABASE, SCHEMA, UPGRADES
 from zoran_ray.autopilot.deploy import deployers_of
 from zoran_ray.autopilot.forge import forge_of
 from zoran_ray.autopilot.pilot import Pilot, PilotSettings, World
@@ -56,7 +57,9 @@ class _TrappedDatabase(PrivateDatabase):
     """The file of tasks, whose every statement is a moment for the trap."""
 
     def __init__(self, folder: Path, trap: Trap) -> None:
-        super().__init__(folder / DATABASE, SCHEMA, "The file of tasks", "begin anew", keep_open=True)
+        super().__init__(
+            folder / DATABASE, SCHEMA, "The file of tasks", "begin anew", upgrades=UPGRADES, keep_open=True
+        )
         self._trap = trap
 
     @contextmanager
@@ -85,7 +88,8 @@ def work(orders: Orders) -> None:
     trap.enter("claim")
     trap.set()
     database = _TrappedDatabase(orders.folder, trap)
-    tasks = _TrappedTasks(database, lambda: time.time() + orders.later_s)
+    # Nobody gives a task up here: every moment of every state is one at which a worker may end.
+    tasks = _TrappedTasks(database, lambda: time.time() + orders.later_s, most_lapses=sys.maxsize)
     tasks.trap = trap
     lease = tasks.claim(LEASE_S)
     assert lease is not None

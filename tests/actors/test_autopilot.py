@@ -209,12 +209,14 @@ async def worker(tmp_path):
 
 async def test_the_mailbox(worker, tmp_path):
     await worker.resume()
+    assert await worker.metrics() == ""
     assert list((tmp_path / "state").iterdir()) == []
     (tmp_path / "repo" / ".git").mkdir(parents=True)
     (tmp_path / "repo" / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     task = await worker.ask("start", "t", ANYBODY_ID, request_fields(str(tmp_path / "repo")))
     assert (task.mode, task.request["model"]) == ("operator", "local/m")
     assert (tmp_path / "state" / FOLDER / "tasks.sqlite").exists()
+    assert 'zoran_tasks{mode="advisor",state="failed"} 0.0' in await worker.metrics()
     with pytest.raises(PermissionDenied):
         await worker.ask("start", "t", "k-ann", request_fields(str(tmp_path / "repo")))
     with pytest.raises(AssertionError):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.autopilot.forked import MOST_KILLS
 from zoran_ray.autopilot import Tasks, task_database
 from zoran_ray.autopilot.forge import (
     Commits,
@@ -24,7 +25,7 @@ def work(
     folder: Path, now: float, remote: str, api_urls: Mapping[str, str], wanted: Wanted, tested: Commits
 ) -> None:
     """Does everything that is not done yet. Args: now: Unix time in seconds, which stands still."""
-    tasks = Tasks(task_database(folder), lambda: now)
+    tasks = Tasks(task_database(folder), lambda: now, most_lapses=MOST_KILLS)
     lease = tasks.claim(LEASE_S)
     assert lease is not None
     forge = forge_of(remote, TOKEN, api_urls, between_writes_s=0.0)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.autopilot.github_stand_in import Hosted, StandIn
+from tests.autopilot.forked import MOST_KILLS
 from tests.autopilot.here import Here
 from tests.autopilot.recorded import Recorded
 from tests.autopilot.test_testing import BASE
 from tests.reasoning.scripted import Scripted
 from zoran_ray.autopilot import Lease, Mode, State, Task, Tasks, task_database
+from zoran_ray.autopilot.decisions import DECIDED, Decided
 from zoran_ray.autopilot.deploy import Deployer, Health, Release
 from zoran_ray.autopilot.engineer import PLANNING
 from zoran_ray.autopilot.forge import Forge, forge_of
@@ -101,7 +103,7 @@ class Bench:
     now: float = 1_700_000_000.0
 
     def __post_init__(self) -> None:
-        self.tasks = Tasks(task_database(self.folder / "state"), lambda: self.now)
+        self.tasks = Tasks(task_database(self.folder / "state"), lambda: self.now, most_lapses=MOST_KILLS)
         self.runs = Recorded(Here(self.folder / "runs"))
         self.model = Scripted(lambda prompt, call: self.say(prompt, call))
 
@@ -180,6 +182,11 @@ def bench_in(folder: Path) -> Iterator[Bench]:
 def kinds(bench: Bench, task: Task) -> list[str]:
     """Of all events that changed no state."""
     return [event.kind for event in bench.tasks.events(task.id) if event.kind != "transition"]
+
+
+def decisions(bench: Bench, task: Task) -> list[Decided]:
+    """What the policy said to its steps, in their order."""
+    return [Decided(**event.data) for event in bench.tasks.events(task.id) if event.kind == DECIDED]
 
 
 def path_of(bench: Bench, task: Task) -> list[str]:

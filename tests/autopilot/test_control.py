@@ -15,10 +15,13 @@ from zoran_ray.autopilot.testing import (
     Harness,
     Outcome,
     Run,
+    apart,
+    changed_lines,
     controlled,
     negative_control,
     run_tests,
 )
+from zoran_ray.autopilot.testing.parser import must_fail
 
 KINDS = b'''"""Every kind of test. PYTEST"""
 from __future__ import annotations
@@ -205,7 +208,10 @@ def test_whatever_a_test_does_it_ends_badly_and_as_itself_if_it_does(
 ) -> None:
     source = f"{'async ' * how}def test_a(x=0):\n " + "\n ".join([*body, end]) + "\n"
     ast.parse(source)
-    control = negative_control({"test_a.py": source.encode()}, Harness().holds, ["test_a::test_a"])
+    found = must_fail(source.encode(), ["test_a"], ("12ab", "34cd"), True)
+    assert found is not None
+    rewritten, names = found
+    assert names == ["test_a"]
     known: dict[str, object] = {}
 
     def ended(text: bytes) -> str:
@@ -218,7 +224,22 @@ def test_whatever_a_test_does_it_ends_badly_and_as_itself_if_it_does(
             return repr(error)
         return ""
 
-    assert ended(control.files["test_a.py"]) == (
-        ended(source.encode()) or f"AssertionError('{control.secret}')"
-    )
-    assert control.secret.encode() not in control.files["test_a.py"]
+    assert ended(rewritten) == (ended(source.encode()) or "AssertionError('12ab34cd')")
+    assert b"12ab34cd" not in rewritten
+
+
+@pytest.mark.parametrize(
+    "program", ["import os; os.kill(os.getpid(), 11)", "raise MemoryError", "while True: pass"]
+)
+def test_a_text_that_ends_the_parser_ends_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    (tmp_path / "parser.py").write_text(program)
+    monkeypatch.setattr(apart, "_PARSER", tmp_path / "parser.py")
+    monkeypatch.setattr(apart, "LONGEST_S", 0.5)
+    files = {"test_a.py": b"def test_a(): pass\n"}
+    control = negative_control(files, Harness().holds, ["test_a::test_a"])
+    assert control.files == files
+    fixed = Evidence(fixed=("test_a::test_a",))
+    assert not controlled(fixed, ["test_a::test_a"], control, Run({})).holds
+    assert changed_lines({}, {"a.py": b"# no instruction\n"}) == {"a.py": {1}}

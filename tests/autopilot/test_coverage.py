@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.autopilot.here import Here
@@ -120,6 +120,7 @@ def test_changes_far_apart_are_two() -> None:
 TEXT = st.lists(st.sampled_from([b"a", b"b", b"c", b"d = 1", b"e = 2"]), max_size=12)
 
 
+@settings(max_examples=30)
 @given(old=TEXT, new=TEXT)
 def test_what_did_not_change_was_there_before_in_this_order(old: list[bytes], new: list[bytes]) -> None:
     texts = ({"a.py": b"".join(line + b"\n" for line in lines)} for lines in (old, new))

@@ -1,7 +1,6 @@
 """The scripted model over the real wire, and what an engineer makes of each of its tricks."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +8,11 @@ from typing import Any, TypeVar
 import openai
 import pytest
 
-from benchmarks.autopilot.bugs import Bug, humaneval_bugs
+from benchmarks.autopilot.bugs import Bug
 from benchmarks.autopilot.scripted_model import BEHAVIOURS, CORRECT, FALSE, BugScript
 from benchmarks.reasoning.model import ServedModel
 from tests.autopilot.here import Here
+from tests.autopilot.one_bug import one_bug
 from tests.autopilot.recorded import Recorded
 from tests.reasoning.scripted import asking
 from zoran_ray.autopilot.demo import DEMO_MESSAGE, DEMO_MODEL, demo_repository, demo_script
@@ -24,23 +24,12 @@ from zoran_ray.errors import InvalidRequest
 from zoran_ray.policy import PolicyEngine, read_policy, shipped_policy_file
 
 POLICY = PolicyEngine(read_policy(shipped_policy_file()))
-ROW = {
-    "task_id": "Python/7",
-    "entry_point": "double",
-    "prompt": "\n\ndef double(n: int) -> int:\n",
-    "buggy_solution": "    return n + 2\n",
-    "canonical_solution": "    return n * 2\n",
-    "test": "\n\ndef check(double):\n    assert double(2) == 4\n    assert double(3) == 6\n\ncheck(double)",
-}
 Item = TypeVar("Item")
 
 
 @pytest.fixture
 def bug(tmp_path: Path) -> Bug:
-    file = tmp_path / "bugs.jsonl"
-    file.write_text(f"{json.dumps(ROW)}\n")
-    (bug,) = humaneval_bugs(file)
-    return bug
+    return one_bug(tmp_path)
 
 
 def served(script: Script, names: tuple[str, ...], use: Callable[[str], Coroutine[Any, Any, Item]]) -> Item:

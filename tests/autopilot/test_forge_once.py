@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.autopilot.github_stand_in import Hosted, Moment, StandIn
 from tests.autopilot.forge_worker import LEASE_S, TOKEN, work
-from tests.autopilot.forked import processes
+from tests.autopilot.forked import MOST_KILLS, processes
 from zoran_ray.autopilot import Lease, Mode, Tasks, task_database
 from zoran_ray.autopilot.forge import (
     Commits,
@@ -86,7 +86,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         base = hosted.git.put("main", {"a.py": b"x = 1\n"}, "first")
         head = hosted.git.put("fix", {"a.py": b"x = 2\n"}, "fix", onto=base)
         world = World(github, hosted, tmp_path, None, None, Commits(head, base))  # type: ignore[arg-type]
-        world.tasks = Tasks(task_database(tmp_path), lambda: world.now)
+        world.tasks = Tasks(task_database(tmp_path), lambda: world.now, most_lapses=MOST_KILLS)
         task = world.tasks.create("acme", Mode.SOVEREIGN, {})
         world.wanted = Wanted("fix", "main", "Mend it", f"{marker(task.id)}\n\nplan")
         yield world

@@ -60,7 +60,7 @@ def test_what_others_hear_holds_no_word_of_the_model_and_no_diff(bench: Bench) -
     bench.begin(Mode.OPERATOR)
     task = bench.run()
     told = json.dumps([event.data for event in bench.tasks.events(task.id)])
-    assert kinds(bench, task) == ["planned", "attempt", "attempt"]
+    assert kinds(bench, task) == ["planned", "attempt", "attempt", "decision", "decision"]
     for words in ("instead of subtracting", "a - b", "a + b", "assert"):
         assert words not in told
     assert bench.part(task).commit in told

@@ -282,7 +282,7 @@ def test_what_is_not_healthy_is_taken_back(bench: Bench) -> None:
     assert "/pull/1" in revert.body
     bench.forge(bench.remote()).merge(2, bench.hosted.head_commit(revert), MergeMethod.MERGE)
     assert bench.hosted.git.file("main", "calc.py") == BUGGY
-    assert kinds(bench, task)[-3:] == ["health", "rolled_back", "revert"]
+    assert kinds(bench, task)[-5:] == ["health", "rolled_back", "decision", "decision", "revert"]
 
 
 def test_a_deployment_that_never_ends_is_taken_back(bench: Bench) -> None:

@@ -14,13 +14,18 @@ from typing import Any
 import pytest
 
 from benchmarks.autopilot.github_stand_in import Moment
-from tests.autopilot.here import processes
-from tests.autopilot.pilot_bench import Bench, Place, bench_in, path_of
+from tests.autopilot.forked import MOST_KILLS, processes
+from tests.autopilot.pilot_bench import Bench, Place, bench_in, decisions, path_of
 from tests.autopilot.pilot_worker import work
 from zoran_ray.autopilot import State, Task, Tasks
+from zoran_ray.autopilot.decisions import DECIDED
 from zoran_ray.autopilot.deploy.deployer import Health
+from zoran_ray.autopilot.lapses import MOST_LAPSES
 
 MOST_WORKERS = 200
+SHOWN = ("paths", "action:git.push", "action:github.open_pr", "text")
+REVERTED = ("action:git.push", "action:github.open_pr")
+"""Decisions of the policy, each kept once, until a change is shown and when it is taken back."""
 processes.set_forkserver_preload(["tests.autopilot.here", "tests.autopilot.pilot_worker"])
 
 
@@ -61,7 +66,8 @@ class MortalDatabase:
         with self._db.read() as db:
             tasks = db.execute("SELECT state, facts FROM tasks").fetchall()
             steps = db.execute("SELECT * FROM steps ORDER BY task, name").fetchall()
-        return repr(([(state, _lasting(facts)) for state, facts in tasks], steps))
+            decided = db.execute("SELECT data FROM events WHERE kind = ?", (DECIDED,)).fetchall()
+        return repr(([(state, _lasting(facts)) for state, facts in tasks], steps, decided))
 
 
 def _lasting(facts: str) -> Any:
@@ -71,7 +77,8 @@ def _lasting(facts: str) -> Any:
 def worker(bench: Bench, database: MortalDatabase) -> Task | None:
     """One worker's work. Returns: The task; None if it was killed."""
     lease = bench.claim()
-    real, bench.tasks = bench.tasks, Tasks(database, lambda: bench.now)  # type: ignore[arg-type]
+    real = bench.tasks
+    bench.tasks = Tasks(database, lambda: bench.now, most_lapses=MOST_KILLS)  # type: ignore[arg-type]
     try:
         return asyncio.run(bench.pilot().run(lease))
     except Killed:
@@ -148,6 +155,29 @@ def test_a_process_that_is_killed_at_every_request(bench: Bench) -> None:
     assert kills >= 12
     assert bench.happened() == (1, 1, 3)
     assert bench.hosted.git.commit_of(f"zoran/{task.id}") == bench.part(task).commit
+    assert [each.what for each in decisions(bench, task)] == [*SHOWN, "merge"]
+
+
+@pytest.mark.parametrize("ends_by", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_task_that_ends_every_process_is_not_begun_for_ever(
+    bench: Bench, ends_by: signal.Signals
+) -> None:
+    bench.begin()
+    bench.tasks = Tasks(bench.tasks.db, lambda: bench.now)
+    for _ in range(MOST_LAPSES):
+        bench.now += 1000.0
+        given = (bench.folder, bench.now, bench.github.api_urls, MOST_LAPSES, ends_by)
+        process = processes.Process(target=work, args=given)
+        process.start()
+        process.join(60)
+        assert process.exitcode == -ends_by
+    bench.now += 1000.0
+    assert bench.tasks.claim(60.0) is None
+    (task,) = bench.tasks.list("acme")[0]
+    assert (task.state, task.before) == (State.FAILED, State.RECEIVED)
+    assert "resume it" in task.facts["failed"]["why"]
+    bench.tasks.resume("acme", task.id)
+    assert bench.run().state is State.MERGED
 
 
 def expect_each_once(bench: Bench, task: Task, *, reverted: bool = False) -> None:
@@ -158,6 +188,9 @@ def expect_each_once(bench: Bench, task: Task, *, reverted: bool = False) -> Non
     assert bench.hosted.git.commit_of(f"zoran/{task.id}") == part.commit
     deployed = [commit for commit, marker in bench.place.made if marker.endswith("-deploy")]
     assert deployed == [part.merged]
+    asked = [(each.what, each.commit) for each in decisions(bench, task)]
+    assert len(set(asked)) == len(asked)
+    assert [what for what, _ in asked] == [*SHOWN, "merge", "deploy", *REVERTED[: 2 * reverted]]
     last = ["deployed", "rolling_back", "rolled_back"] if reverted else ["deployed", "healthy"]
     assert path_of(bench, task) == [
         "received", "planned", "edited", "tested", "pushed", "pr_open", "gated", "merged", *last

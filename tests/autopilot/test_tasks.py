@@ -2,14 +2,19 @@
 
 import contextlib
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.autopilot import Lease, Mode, State, Tasks, task_database
+from zoran_ray.autopilot.database import DATABASE, SCHEMA
+from zoran_ray.autopilot.lapses import MOST_LAPSES
 from zoran_ray.autopilot.task import ENDED, PATH, lowest, may_follow, mode_of
 from zoran_ray.autopilot.tasks import MOST_UNFINISHED
 from zoran_ray.errors import InvalidRequest, LeaseLost, Overloaded, RecordNotFound
@@ -205,8 +210,60 @@ def test_modes(tasks: Tasks) -> None:
         mode_of("god")
 
 
+def test_who_ends_every_worker_is_set_aside_until_a_person_resumes_it(tasks: Tasks, clock: Clock) -> None:
+    made = tasks.create("acme", Mode.OPERATOR, REQUEST)
+    tasks.move(claimed(tasks), State.PLANNED)
+    for _ in range(MOST_LAPSES - 1):
+        clock.now += 61
+        claimed(tasks)
+    other = tasks.create("acme", Mode.OPERATOR, REQUEST)
+    clock.now += 61
+    assert claimed(tasks).task.id == other.id
+    task = tasks.get("acme", made.id)
+    assert (task.state, task.before, task.facts["failed"]["code"]) == (
+        State.FAILED, State.PLANNED, "worker_lost"
+    )  # fmt: skip
+    assert task.facts["failed"]["why"].startswith("3 workers ended without a word")
+    assert [event.data["to"] for event in tasks.untold() if event.task == made.id][-1] == "failed"
+    assert tasks.resume("acme", made.id).state is State.PLANNED
+    for _ in range(MOST_LAPSES):
+        assert claimed(tasks).task.id == made.id  # it has as many again
+        clock.now += 61
+    assert tasks.get("acme", made.id).state is State.PLANNED
+
+
+def test_who_is_let_go_or_moves_on_was_not_left(tasks: Tasks, clock: Clock) -> None:
+    made = tasks.create("acme", Mode.SOVEREIGN, REQUEST)
+    for state in PATH[1:6]:
+        for _ in range(2 * MOST_LAPSES):
+            tasks.release(claimed(tasks))
+        for _ in range(MOST_LAPSES - 1):
+            claimed(tasks)
+            clock.now += 61
+        tasks.move(lease := claimed(tasks), state)
+        tasks.release(lease)
+    assert tasks.get("acme", made.id).state is PATH[5]
+
+
+def test_a_file_of_before_is_brought_up_to_date(tmp_path: Path, clock: Clock) -> None:
+    tmp_path.chmod(0o700)
+    older = SCHEMA.replace(", lapses INTEGER NOT NULL DEFAULT 0", "")
+    older = older.replace("CREATE INDEX tasks_by_state ON tasks (state, mode);\n", "")
+    before = PrivateDatabase(tmp_path / DATABASE, older, "The file", "begin anew")
+    with before.write() as db:
+        db.execute(
+            "INSERT INTO tasks (id, owner, thread, mode, goal, state, request, facts, created, updated)"
+            " VALUES ('task_1', 'acme', 't', 'operator', 'pushed', 'planned', '{}', '{}', 0, 0)"
+        )
+    tasks = Tasks(task_database(tmp_path), clock)
+    assert claimed(tasks).task.id == "task_1"
+    assert tasks.standing() == {(State.PLANNED, Mode.OPERATOR): 1}
+
+
 class Life(RuleBasedStateMachine):
-    """Whatever workers, people and clocks do, states follow one another and each move is told once."""
+    """Whatever workers, people and clocks do, states follow one another, each move is told once, and nobody
+    works on what ended the workers before again and again.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,11 +274,20 @@ class Life(RuleBasedStateMachine):
         self.tasks = Tasks(task_database(Path(self.folder.name)), self.clock)
         self.task = self.tasks.create("acme", Mode.SOVEREIGN, REQUEST)
         self.leases: list[Lease] = []
+        self.claims = 0, 0
 
     @rule()
     def claim(self) -> None:
         if lease := self.tasks.claim(10):
             self.leases.append(lease)
+            since, moves = self.claims
+            now = len(self.moves())
+            self.claims = (since + 1 if now == moves else 1), now
+            assert self.claims[0] <= MOST_LAPSES
+
+    def moves(self) -> list[Mapping[str, Any]]:
+        events = self.tasks.events(self.task.id)
+        return [event.data for event in events if event.kind == "transition"]
 
     @rule(seconds=st.floats(0, 12))
     def wait(self, seconds: float) -> None:
@@ -253,7 +319,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def moves_join(self) -> None:
-        moves = [event.data for event in self.tasks.events(self.task.id)]
+        moves = self.moves()
         assert moves[0]["from"] is None
         assert all(one["to"] == two["from"] for one, two in itertools.pairwise(moves))
         assert moves[-1]["to"] == self.tasks.get("acme", self.task.id).state

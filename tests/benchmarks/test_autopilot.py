@@ -1,7 +1,6 @@
 """The autopilot's benchmark in small: cases, canary, figures, kills, the red-team table. Without Docker."""
 
 import asyncio
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.autopilot import kill, quality, red_team
-from benchmarks.autopilot.bugs import Bug, humaneval_bugs
+from benchmarks.autopilot.bugs import Bug
 from benchmarks.autopilot.canary import Watch, marked
 from benchmarks.autopilot.cases import RIGHT, WRONG, Case, cases
 from benchmarks.autopilot.figures import brier, share, spread, summary, wilson
@@ -20,24 +19,13 @@ from benchmarks.autopilot.report import markdown
 from benchmarks.autopilot.scripted_model import BEHAVIOURS
 from benchmarks.readme import README, ROOT, markers
 from benchmarks.reasoning.parts import Parts
+from tests.autopilot.one_bug import one_bug
 from zoran_ray.autopilot.testing import Outcome
-
-ROW = {
-    "task_id": "Python/7",
-    "entry_point": "double",
-    "prompt": "\n\ndef double(n: int) -> int:\n",
-    "buggy_solution": "    return n + 2\n",
-    "canonical_solution": "    return n * 2\n",
-    "test": "\n\ndef check(double):\n    assert double(2) == 4\n    assert double(3) == 6\n\ncheck(double)",
-}
 
 
 @pytest.fixture
 def bug(tmp_path: Path) -> Bug:
-    file = tmp_path / "bugs.jsonl"
-    file.write_text(f"{json.dumps(ROW)}\n")
-    (bug,) = humaneval_bugs(file)
-    return bug
+    return one_bug(tmp_path)
 
 
 def test_every_behaviour_is_tried_and_known_for_right_or_wrong(bug: Bug) -> None:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -13,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from actors.names import AUTOPILOT
 from tests.integration.sandbox_place import HOST_VARIABLE, nothing_left, require_docker
 from tests.integration.stack import Stack, free_port, until
 from zoran_ray.autopilot.database import DATABASE, FOLDER
 from zoran_ray.autopilot.demo import DEMO_MESSAGE, DEMO_MODEL, demo_repository, demo_script
 from zoran_ray.autopilot.scripted_model import PREFIX, Reply, ScriptedServer, text_of
 from zoran_ray.sandbox.labels import deployment_of
+from zoran_ray.telemetry.names import TASKS, TASKS_ENDED
 
 pytestmark = pytest.mark.integration
 
@@ -70,10 +74,7 @@ def server() -> Iterator[Stack]:
         (made.folder / "models.yaml").write_text(json.dumps({"arms": [arm]}))
         made.start()
         yield made
-        status = made.stop()
-        made.kill()
-        assert status == 0, made.log()
-        made.forget()
+        made.end()
 
 
 @pytest.fixture
@@ -101,6 +102,12 @@ def task_of(server: Stack, shop: Path, mode: str) -> tuple[int, Any, list[Any]]:
     return done.returncode, rows[-1], rows[:-1]
 
 
+def journal_of(server: Stack, kind: str, task_id: str) -> list[Any]:
+    """What the journal knows of a task."""
+    rows = json.loads(server.zoran("journal", "tail", "-n", "200", "--json").stdout)["entries"]
+    return [row["meta"] for row in rows if row["kind"] == kind and row["meta"]["task"] == task_id]
+
+
 def git(folder: Path, *words: str) -> str:
     return subprocess.run(
         ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=30
@@ -120,14 +127,24 @@ def test_advice_needs_no_sandbox_and_writes_nothing(server: Stack, shop: Path) -
     assert git(shop, "for-each-ref") == before
 
 
+def test_what_is_counted_is_on_the_page(server: Stack, shop: Path) -> None:
+    task_of(server, shop, "advisor")
+    with urllib.request.urlopen(f"{server.base_url}/metrics", timeout=10) as answer:
+        found = [
+            sample
+            for family in text_string_to_metric_families(answer.read().decode())
+            for sample in family.samples
+            if sample.labels.get("actor") == AUTOPILOT
+        ]
+    told = {(one.name, one.labels.get("state"), one.labels.get("mode")): one.value for one in found}
+    assert told[TASKS_ENDED, "edited", "advisor"] >= 1
+    assert told[TASKS, "edited", "advisor"] >= 1
+    assert str(shop) not in repr(found)
+
+
 def test_the_journal_has_every_move(server: Stack, shop: Path) -> None:
     _, task, _ = task_of(server, shop, "advisor")
-    told = json.loads(server.zoran("journal", "tail", "-n", "200", "--json").stdout)["entries"]
-    moves = [
-        row["meta"]
-        for row in told
-        if row["kind"] == "task.transition" and row["meta"]["task"] == task["id"]
-    ]
+    moves = journal_of(server, "task.transition", task["id"])
     assert [move["to"] for move in moves] == ["received", "planned", "edited"]
     assert all(len(move["policy"]) == 64 for move in moves)
     assert server.zoran("journal", "verify").returncode == 0
@@ -156,3 +173,7 @@ def test_a_tested_branch(server: Stack, shop: Path) -> None:
     assert MENDED in git(shop, "diff", "main", branch)
     (part,) = server_task(server, task["id"])["facts"]["repositories"]
     assert part["attempts"][-1]["evidence"]["fixed"]
+    told = journal_of(server, "policy.decision", task["id"])
+    assert [(row["what"], row["verdict"], row["commit"], row["policy"]) for row in told] == [
+        (what, "allow", part["commit"], part["policy"]) for what in ("paths", "action:git.push")
+    ]

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from zoran_ray.autopilot.conversation import MOST_TASKS, said_before
+from zoran_ray.autopilot.copies import COPIES
 from zoran_ray.autopilot.database import FOLDER, task_database
+from zoran_ray.autopilot.forgetting import Forgetting
+from zoran_ray.autopilot.metrics import TaskMetrics
 from zoran_ray.autopilot.pilot import diff_of
 from zoran_ray.autopilot.remote import Whereabouts
 from zoran_ray.autopilot.request import Asked, allowed_mode, read_request
@@ -45,6 +48,8 @@ class Rules:
         targets: What can be deployed to.
         workers: Tasks that are worked on at a time.
         lease_s: How long one is a worker's unless renewed, in seconds.
+        keep_days: How long one is remembered that is finished, in days.
+        keep_tasks: How many finished ones are remembered at most.
     """
 
     policy: Callable[[], Policy]
@@ -53,6 +58,8 @@ class Rules:
     targets: Collection[str] = ()
     workers: int = 1
     lease_s: float = 60.0
+    keep_days: int = 30
+    keep_tasks: int = 10_000
 
 
 class TaskOffice:
@@ -64,6 +71,7 @@ class TaskOffice:
         pilot: Makes whoever works on tasks.
         tell: Writes moves into the journal.
         clock: Unix time in seconds.
+        metrics: Counts what happens.
     """
 
     def __init__(
@@ -73,18 +81,24 @@ class TaskOffice:
         pilot: Callable[[Tasks], WorksOn],
         tell: TellMoves,
         clock: Callable[[], float] = time.time,
+        metrics: TaskMetrics | None = None,
     ) -> None:
         self._rules = rules
         self._now = clock
-        self._tasks = Tasks(task_database(state_dir / FOLDER), clock)
+        self._metrics = metrics or TaskMetrics()
+        self._tasks = Tasks(task_database(state_dir / FOLDER), clock, self._metrics.heard)
         self._workers = Workers(self._tasks, pilot(self._tasks), rules.workers, rules.lease_s)
         self._telling = Telling(self._tasks, tell, self._policy_hash)
+        self._forgetting = Forgetting(
+            self._tasks, state_dir / FOLDER / COPIES, rules.keep_days, rules.keep_tasks
+        )
         self._deciding = asyncio.Lock()
         self._running: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Takes up what another process left."""
-        self._running = [asyncio.create_task(each.run()) for each in (self._workers, self._telling)]
+        working = (self._workers, self._telling, self._forgetting)
+        self._running = [asyncio.create_task(each.run()) for each in working]
 
     async def stop(self) -> None:
         """Stops what runs; another `begin` takes it up."""
@@ -182,6 +196,10 @@ class TaskOffice:
         if task.cancelling:
             self._workers.cancel(task)
         return task
+
+    async def metrics(self) -> str:
+        """What is counted, in Prometheus's text format."""
+        return self._metrics.text(await in_thread(self._tasks.standing))
 
     async def _resumed(self, owner: str, task_id: str, facts: Mapping[str, Any]) -> Task:
         task = await in_thread(self._tasks.resume, owner, task_id, facts)

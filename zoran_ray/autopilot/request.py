@@ -10,12 +10,11 @@ from typing import Any
 
 from zoran_ray.autopilot.git import checked_branch
 from zoran_ray.autopilot.remote import Whereabouts
-from zoran_ray.autopilot.task import Mode, lowest, mode_of
+from zoran_ray.autopilot.task import MOST_REPOSITORIES, Mode, lowest, mode_of
 from zoran_ray.errors import InvalidRequest
 from zoran_ray.policy import Policy, for_repository, repository_name
 
 MOST_MESSAGE_CHARS = 32_000
-MOST_REPOSITORIES = 8
 USUAL_MODE = Mode.OPERATOR
 """Where a request names none: a branch and its tests, which nobody has to take."""
 

@@ -13,6 +13,8 @@ FIELDS = (
     "id", "owner", "thread", "mode", "goal", "state", "before", "request", "facts", "created", "updated",
     "fence", "cancelling",
 )  # fmt: skip
+TRANSITION = "transition"
+"""The kind of the event that is a move."""
 SELECT = f"SELECT {', '.join(FIELDS)} FROM tasks"  # noqa: S608
 
 
@@ -23,7 +25,7 @@ class TaskEvent:
     Attributes:
         place: Grows with every event of every task.
         at: Unix time in seconds.
-        kind: `transition`, or what a worker noted.
+        kind: `transition`, `decision`, `worker_lost`, or what a worker noted.
         data: Details, as JSON.
     """
 
@@ -66,11 +68,21 @@ def put(
     )
 
 
+def take_oldest(db: sqlite3.Connection, where: str, now: float, until: float) -> Task | None:
+    """Gives the oldest task that nobody holds to a new holder, until then; None where there is none."""
+    query = f"SELECT id FROM tasks WHERE {where} AND leased_until <= ? ORDER BY rowid LIMIT 1"  # noqa: S608
+    row = db.execute(query, (now,)).fetchone()
+    if row is None:
+        return None
+    db.execute("UPDATE tasks SET fence = fence + 1, leased_until = ? WHERE id = ?", (until, *row))
+    return the_task(db, *row)
+
+
 def tell(
     db: sqlite3.Connection, task_id: str, at: float, here: State | None, to: State, facts: Mapping[str, Any]
 ) -> None:
     """Writes a move, which the journal is to have."""
-    write_event(db, task_id, at, "transition", {"from": here, "to": to, "facts": facts}, told=False)
+    write_event(db, task_id, at, TRANSITION, {"from": here, "to": to, "facts": facts}, told=False)
 
 
 def write_event(

@@ -8,6 +8,9 @@ from typing import Any
 
 from zoran_ray.errors import InvalidRequest
 
+MOST_REPOSITORIES = 8
+"""Of one task."""
+
 
 class Mode(StrEnum):
     """How far a task may go, the least first."""

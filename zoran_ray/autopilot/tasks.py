@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoran_ray.access.private_db import PrivateDatabase
+from zoran_ray.autopilot.lapses import LAPSED, MOST_LAPSES, forgive, note_lapses
 from zoran_ray.autopilot.rows import (
     FIELDS,
     SELECT,
+    TRANSITION,
     TaskEvent,
     any_task,
     named_once,
@@ -24,6 +26,7 @@ from zoran_ray.autopilot.rows import (
     read_event,
     read_task,
     stored,
+    take_oldest,
     tell,
     the_task,
     write_event,
@@ -34,6 +37,11 @@ from zoran_ray.errors import InvalidRequest, LeaseLost, Overloaded, RecordNotFou
 MOST_UNFINISHED = 32
 """Tasks of one owner that wait or run."""
 MOST_LISTED = 100
+ATTEMPT = "attempt"
+"""The kind of a note that tells of a try of an edit."""
+
+Heard = Callable[[Task, str, Mapping[str, Any]], None]
+"""Hears of an event once it is written: the task as it is then, the event's kind, what a note says."""
 
 _RESTING = ", ".join(f"'{state}'" for state in sorted(ENDED | {State.AWAITING_HUMAN}))
 _WORK = f"state <> goal AND state NOT IN ({_RESTING})"
@@ -63,11 +71,21 @@ class Tasks:
     Args:
         db: Where they are.
         clock: Unix time in seconds.
+        heard: Hears of events, in the process that writes them; must be quick.
+        most_lapses: Workers that may end without a word on one task before it moves.
     """
 
-    def __init__(self, db: PrivateDatabase, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        db: PrivateDatabase,
+        clock: Callable[[], float],
+        heard: Heard | None = None,
+        most_lapses: int = MOST_LAPSES,
+    ) -> None:
         self.db = db
         self._clock = clock
+        self._heard = heard or _nobody
+        self._most_lapses = most_lapses
 
     def create(
         self,
@@ -143,6 +161,8 @@ class Tasks:
     def claim(self, lease_s: float) -> Lease | None:
         """The oldest task that waits for a worker, or whose worker has been silent for its whole lease.
 
+        One whose workers ended so again and again, as one that uses up the memory does, is set aside.
+
         Args:
             lease_s: How long it is this worker's, in seconds, unless renewed.
         """
@@ -150,16 +170,13 @@ class Tasks:
             return None
         now = self._clock()
         with self.db.write() as db:
-            query = f"{SELECT} WHERE {_WORK} AND leased_until <= ? ORDER BY rowid LIMIT 1"
-            row = db.execute(query, (now,)).fetchone()
-            if row is None:
-                return None
-            task_id = read_task(row).id
-            db.execute(
-                "UPDATE tasks SET fence = fence + 1, leased_until = ? WHERE id = ?",
-                (now + lease_s, task_id),
-            )
-            return Lease(the_task(db, task_id), now + lease_s)
+            left = note_lapses(db, _WORK, self._most_lapses, now)
+            found = take_oldest(db, _WORK, now, now + lease_s)
+        for task in left:
+            self._heard(task, LAPSED, {})
+            if task.finished:
+                self._heard(task, TRANSITION, {})
+        return None if found is None else Lease(found, now + lease_s)
 
     def renew(self, lease: Lease, lease_s: float) -> Lease:
         """The lease, prolonged; its task says whether it is to be cancelled. Raises: LeaseLost."""
@@ -212,12 +229,16 @@ class Tasks:
             before = task.state if to in RESUMABLE else None
             put(db, task.id, to, before, known, now)
             tell(db, task.id, now, task.state, to, told if told is not None else facts or {})
-            return Lease(the_task(db, task.id), lease.until)
+            forgive(db, task.id)
+            moved = the_task(db, task.id)
+        self._heard(moved, TRANSITION, {})
+        return Lease(moved, lease.until)
 
     def note(self, lease: Lease, kind: str, data: Mapping[str, Any]) -> None:
         """Something that whoever watches should see, and that changes no state. Raises: LeaseLost."""
         with self.held(lease) as db:
             write_event(db, lease.task.id, self._clock(), kind, data, told=True)
+        self._heard(lease.task, kind, data)
 
     def resume(self, owner: str, task_id: str, facts: Mapping[str, Any] | None = None) -> Task:
         """A person sends a task back to where it stood before it was set aside.
@@ -234,6 +255,7 @@ class Tasks:
             known = {**task.facts, **(facts or {})}
             put(db, task.id, task.before, None, known, now)
             db.execute("UPDATE tasks SET cancelling = 0, leased_until = 0 WHERE id = ?", (task.id,))
+            forgive(db, task.id)
             tell(db, task.id, now, task.state, task.before, facts or {})
             return the_task(db, task.id)
 
@@ -257,7 +279,18 @@ class Tasks:
                 tell(db, task.id, now, task.state, State.CANCELLED, {})
             else:
                 db.execute("UPDATE tasks SET cancelling = 1 WHERE id = ?", (task.id,))
-            return the_task(db, task.id)
+            now_it_is = the_task(db, task.id)
+        if idle:
+            self._heard(now_it_is, TRANSITION, {})
+        return now_it_is
+
+    def standing(self) -> Mapping[tuple[State, Mode], int]:
+        """How many tasks there are in each state and mode."""
+        if not self.db.exists():
+            return {}
+        with self.db.read() as db:
+            rows = db.execute("SELECT state, mode, count(*) FROM tasks GROUP BY state, mode").fetchall()
+        return {(State(state), Mode(mode)): count for state, mode, count in rows}
 
     def events(self, task_id: str, after: int = 0, limit: int = 1000) -> tuple[TaskEvent, ...]:
         """What happened to a task, the oldest first."""
@@ -265,12 +298,12 @@ class Tasks:
         return self._events(f"{query} ORDER BY place LIMIT ?", task_id, after, limit)
 
     def untold(self, limit: int = 256) -> tuple[TaskEvent, ...]:
-        """Moves that the journal does not have yet, the oldest first."""
+        """Moves and decisions that the journal does not have yet, the oldest first."""
         query = "SELECT place, task, at, kind, data FROM events WHERE told = 0 ORDER BY place LIMIT ?"
         return self._events(query, limit)
 
     def told(self, place: int) -> None:
-        """The journal has every move up to this place."""
+        """The journal has everything up to this place."""
         with self.db.write() as db:
             db.execute("UPDATE events SET told = 1 WHERE told = 0 AND place <= ?", (place,))
 
@@ -293,8 +326,9 @@ class Tasks:
         return self._clock()
 
     def _held(self, db: sqlite3.Connection, lease: Lease) -> Task:
-        task = the_task(db, lease.task.id)
-        if task.fence != lease.fence or task.state in ENDED:
+        row = db.execute(f"{SELECT} WHERE id = ?", (lease.task.id,)).fetchone()
+        task = None if row is None else read_task(row)  # one that ended long ago is forgotten
+        if task is None or task.fence != lease.fence or task.state in ENDED:
             raise LeaseLost("Another worker has this task, or it has ended. Nothing was written.")
         return task
 
@@ -309,3 +343,7 @@ class Tasks:
         with self.db.read() as db:
             row = db.execute(f"{SELECT} WHERE {where}", values).fetchone()
         return None if row is None else read_task(row)
+
+
+def _nobody(task: Task, kind: str, data: Mapping[str, Any]) -> None:
+    """Hears nothing."""

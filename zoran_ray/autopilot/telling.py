@@ -1,22 +1,24 @@
-"""Moves of tasks on their way to the journal: in order, at least once, none lost. Knows no journal's file.
+"""Moves of tasks and decisions about them on their way to the journal: in order, at least once, none lost.
 
-A move waits in the file of tasks until the journal has it on its disk. Who was cut off in between tells it
-again; its place tells the two apart.
+One waits in the file of tasks until the journal has it on its disk. Who was cut off in between tells it
+again; its place tells the two apart. Knows no journal's file.
 """
 
 import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import orjson
 
+from zoran_ray.autopilot.decisions import DECIDED
 from zoran_ray.autopilot.pilot import parts_of
 from zoran_ray.autopilot.rows import TaskEvent, the_task
 from zoran_ray.autopilot.task import Task
 from zoran_ray.autopilot.tasks import Tasks
 from zoran_ray.batch.threads import in_thread
-from zoran_ray.journal import Event, Kind
+from zoran_ray.journal import Event, Kind, token
 
 log = logging.getLogger("zoran.autopilot")
 
@@ -29,10 +31,10 @@ TellMoves = Callable[[Sequence[Event]], Awaitable[object]]
 
 
 class Telling:
-    """Tells the journal of every move.
+    """Tells the journal of every move and decision.
 
     Args:
-        tasks: Where moves wait.
+        tasks: Where they wait.
         tell: Writes them.
         policy_hash: Of the operator's policy as it is now.
         rest_s: How long a journal that is away is left alone, in seconds.
@@ -61,7 +63,7 @@ class Telling:
                 await asyncio.sleep(self._rest_s)
 
     async def once(self) -> int:
-        """Tells what waits, up to a bound. Returns: How many moves. Raises: ZoranError: They wait on."""
+        """Tells what waits, up to a bound. Returns: How many events. Raises: ZoranError: They wait on."""
         moves = await in_thread(self._tasks.untold)
         if moves:
             await self._tell(await in_thread(self._events, moves))
@@ -75,18 +77,32 @@ class Telling:
         return [journal_event(move, tasks[move.task], now) for move in moves]
 
 
-def journal_event(move: TaskEvent, task: Task, policy_hash: str | None) -> Event:
-    """What the journal keeps of a move: no text, but what shows that a text is the one it was.
+def journal_event(event: TaskEvent, task: Task, policy_hash: str | None) -> Event:
+    """What the journal keeps of a move or decision: no text, but what shows that a text is the one it was.
 
     Args:
-        task: Whose move it is, as it is now.
+        task: Whose it is, as it is now.
         policy_hash: Of the operator's policy, for a task that no single policy holds for yet.
     """
+    if event.kind == DECIDED:
+        kind, said = Kind.POLICY_DECISION, _said(event)
+    else:
+        kind, said = Kind.TASK_TRANSITION, _moved(event, task, policy_hash)
+    meta = {"task": task.id, "place": event.place, "mode": task.mode.value, **said}
+    return Event(kind, meta, tenant=task.owner, at_ms=round(event.at * 1000))
+
+
+def _said(event: TaskEvent) -> dict[str, Any]:
+    """Rules of the policy's own have names with spaces, which no entry can hold: `built in: head`."""
+    rule = str(event.data["rule"]).replace(": ", ":").replace(" ", "_")
+    return {**event.data, "rule": token(rule)}
+
+
+def _moved(move: TaskEvent, task: Task, policy_hash: str | None) -> dict[str, Any]:
     facts = move.data.get("facts") or {}
     own = {part.policy for part in parts_of(task)} - {""}
-    meta = {
-        "task": task.id, "place": move.place, "from": move.data["from"], "to": move.data["to"],
-        "mode": task.mode.value, "policy": own.pop() if len(own) == 1 else policy_hash,
+    return {
+        "from": move.data["from"], "to": move.data["to"],
+        "policy": own.pop() if len(own) == 1 else policy_hash,
         "facts_sha256": hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     }  # fmt: skip
-    return Event(Kind.TASK_TRANSITION, meta, tenant=task.owner, at_ms=round(move.at * 1000))

@@ -5,6 +5,7 @@ contents, words and time make the same commit, so that whoever does it again doe
 Files are read by GitPython. Knows no policy and no forge.
 """
 
+import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+# A machine without git serves all the same: what needs it says so then, and not this import.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from git import Repo
 from git.objects import Blob
 from git.objects.submodule.base import Submodule

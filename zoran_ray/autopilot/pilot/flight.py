@@ -1,19 +1,20 @@
 """One run of a pilot on one task: what its stages share. Knows no stage."""
 
 import asyncio
-import hashlib
 import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from zoran_ray.autopilot.copies import copy_of
+from zoran_ray.autopilot.decisions import Decided
 from zoran_ray.autopilot.engineer import task_budget
 from zoran_ray.autopilot.forge import Forge, ForgeStep
 from zoran_ray.autopilot.git import Repository
 from zoran_ray.autopilot.pilot.asides import AwaitsPerson
+from zoran_ray.autopilot.pilot.errand import errand_of
 from zoran_ray.autopilot.pilot.held import HeldTask
 from zoran_ray.autopilot.pilot.part import Part, parts_of
-from zoran_ray.autopilot.pilot.request import errand_of
 from zoran_ray.autopilot.pilot.world import PilotSettings, World
 from zoran_ray.autopilot.task import State, Task
 from zoran_ray.batch.threads import in_thread
@@ -118,8 +119,7 @@ class Flight:
 
     def repository(self, remote: str) -> Repository:
         """Our copy of a remote."""
-        folder = self.world.folder / hashlib.sha256(remote.encode()).hexdigest()
-        return Repository(folder, remote, self.world.token(remote))
+        return Repository(copy_of(self.world.folder, remote), remote, self.world.token(remote))
 
     def forge(self, part: Part) -> Forge:
         """Where pull requests to a repository are opened."""
@@ -148,18 +148,36 @@ class Flight:
         rows = self.task.facts.get("approved") or ()
         return frozenset(str(row["by"]) for row in rows if (row["what"], row["commit"]) == (what, commit))
 
-    def require_action(self, engine: PolicyEngine, name: str, commit: str) -> None:
-        """Nothing, if something may be done outside.
+    async def passes(self, decision: Decision, what: str, part: Part, commit: str) -> bool:
+        """Whether a step may be taken outside; the decision is on the disk before it is.
+
+        Args:
+            what: The step, as `Decided.what`.
+
+        Raises:
+            LeaseLost: Another worker has the task.
+        """
+        passed = is_lifted(decision, self.approvers(what, commit))
+        row = (what, part.index, commit, decision.verdict, passed, decision.rule, decision.policy_hash)
+        await self.held.decided(Decided(*row))
+        return passed
+
+    async def require(self, decision: Decision, what: str, part: Part, commit: str) -> None:
+        """Nothing, if a step may be taken outside.
 
         Raises:
             AwaitsPerson: A person has to allow it first.
             PermissionDenied: It is refused.
+            LeaseLost: Another worker has the task.
         """
-        decision = engine.decide_action(name)
-        if not is_lifted(decision, self.approvers(f"action:{name}", commit)):
+        if not await self.passes(decision, what, part, commit):
             if decision.verdict == "needs_person":
-                raise AwaitsPerson(f"action:{name}", reasons_of(decision), commit)
+                raise AwaitsPerson(what, reasons_of(decision), commit)
             decision.require()
+
+    async def require_action(self, engine: PolicyEngine, name: str, part: Part, commit: str) -> None:
+        """Nothing, if an action may be done. Raises: As `require`."""
+        await self.require(engine.decide_action(name), f"action:{name}", part, commit)
 
     def _opened(self, part: Part) -> Checkout:
         repository = self.repository(part.remote)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from zoran_ray.autopilot.engineer import commit_message, drafted
 from zoran_ray.autopilot.forge import Check, Commits, PullRequest, PullState, same_base, same_head
 from zoran_ray.autopilot.pilot.asides import AwaitsPerson, GaveUp
-from zoran_ray.autopilot.pilot.flight import Checkout, Flight, is_lifted, reasons_of
+from zoran_ray.autopilot.pilot.flight import Checkout, Flight, reasons_of
 from zoran_ray.autopilot.pilot.part import Part
 from zoran_ray.autopilot.task import State
 from zoran_ray.batch.threads import in_thread
@@ -65,10 +65,7 @@ async def _judge(flight: Flight, part: Part) -> None:
             break
         await flight.rest(flight.settings.poll_s)
     decision = engine.decide_merge(facts)
-    await flight.held.note(
-        "gate", {"repository": part.index, "verdict": decision.verdict, "reasons": reasons_of(decision)}
-    )
-    if not is_lifted(decision, flight.approvers("merge", part.commit)):
+    if not await flight.passes(decision, "merge", part, part.commit):
         raise AwaitsPerson("merge", reasons_of(decision), part.commit)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zoran_ray.autopilot.decisions import Decided, keep_decision
 from zoran_ray.autopilot.task import State, Task
 from zoran_ray.autopilot.tasks import Lease, Tasks
 from zoran_ray.batch.threads import in_thread
@@ -43,6 +44,10 @@ class HeldTask:
     async def note(self, kind: str, data: Mapping[str, Any]) -> None:
         """Tells whoever watches. Raises: LeaseLost."""
         await in_thread(self.tasks.note, self.lease, kind, data)
+
+    async def decided(self, decided: Decided) -> None:
+        """Keeps a decision of the policy, once. Raises: LeaseLost."""
+        await in_thread(keep_decision, self.tasks, self.lease, decided)
 
     async def keep_until_cancelled(self) -> None:
         """Renews the lease until somebody asks for the task's end and nothing that others see is under way.

@@ -20,6 +20,7 @@ from zoran_ray.autopilot.pilot.knowing import known_for
 from zoran_ray.autopilot.pilot.part import UNTOUCHED, Part
 from zoran_ray.autopilot.pilot.receive import receive
 from zoran_ray.autopilot.task import PATH, Mode, State
+from zoran_ray.autopilot.tasks import ATTEMPT
 from zoran_ray.errors import SandboxUnavailable
 from zoran_ray.policy import Policy, PolicyEngine
 from zoran_ray.tools.code_runner import CodeRunner, NoRunner
@@ -111,7 +112,7 @@ async def _heard(flight: Flight, index: int, step: Plan | Attempt) -> None:
         part = replace(part, attempts=(*earlier, step))
         told = _told(step, (await flight.checkout(part)).engine)
     await flight.put(part)
-    kind = "planned" if isinstance(step, Plan) else "attempt"
+    kind = "planned" if isinstance(step, Plan) else ATTEMPT
     await flight.held.note(kind, {"repository": index, **told})
     await _advance(flight)
 

@@ -14,14 +14,14 @@ from zoran_ray.autopilot.forge import (
     pull_request_title,
 )
 from zoran_ray.autopilot.git import Repository
-from zoran_ray.autopilot.pilot.asides import AwaitsPerson, GaveUp
-from zoran_ray.autopilot.pilot.flight import Checkout, Flight, is_lifted, reasons_of
+from zoran_ray.autopilot.pilot.asides import GaveUp
+from zoran_ray.autopilot.pilot.flight import Checkout, Flight
 from zoran_ray.autopilot.pilot.part import Part
 from zoran_ray.autopilot.steps import once
 from zoran_ray.autopilot.task import State
 from zoran_ray.batch.threads import in_thread
 from zoran_ray.errors import NoPullRequests
-from zoran_ray.policy import DIFF_OPTIONS
+from zoran_ray.policy import DIFF_OPTIONS, Decision
 
 PUSH, OPEN, COMMENT = "git.push", "github.open_pr", "github.comment"
 """Names of the actions, as policies have them."""
@@ -45,8 +45,10 @@ async def push(flight: Flight) -> State:
     for part in flight.waiting():
         if part.pushed != part.commit:
             checkout = await flight.checkout(part)
-            await in_thread(_require_allowed, flight, part, checkout)
-            flight.require_action(checkout.engine, PUSH, part.commit)
+            # The policy of this moment has the last word: it may be stricter than when the change was made.
+            judged = await in_thread(_judged, part, checkout)
+            await flight.require(judged, "paths", part, part.commit)
+            await flight.require_action(checkout.engine, PUSH, part, part.commit)
             step = f"push {part.round} of {part.index}"
             await push_once(flight, step, part, part.commit, branch_of(flight), part.pushed)
             await flight.put(replace(part, pushed=part.commit))
@@ -59,8 +61,9 @@ async def open_pulls(flight: Flight) -> State:
         if part.number is None:
             wanted = await _wanted(flight, part)
             engine = (await flight.checkout(part)).engine
-            flight.require_action(engine, OPEN, part.commit)
-            engine.decide_text(f"{wanted.title}\n{wanted.body}", "the pull request").require()
+            await flight.require_action(engine, OPEN, part, part.commit)
+            said = engine.decide_text(f"{wanted.title}\n{wanted.body}", "the pull request")
+            await flight.require(said, "text", part, part.commit)
             try:
                 number, url = await in_thread(open_once, flight.step(part, "pull request"), wanted)
             except NoPullRequests as error:
@@ -92,15 +95,8 @@ def _push(flight: Flight, repository: Repository, step: str, intent: Json) -> No
     once(flight.held.tasks, flight.held.lease, step, intent, look_up, act)
 
 
-def _require_allowed(flight: Flight, part: Part, checkout: Checkout) -> None:
-    """The policy of this moment has the last word: it may be stricter than when the change was made."""
-    told = checkout.repository.diff_as(part.base, part.commit, DIFF_OPTIONS)
-    decision = checkout.engine.decide_diff(told)
-    if is_lifted(decision, flight.approvers("paths", part.commit)):
-        return
-    if decision.verdict == "needs_person":
-        raise AwaitsPerson("paths", reasons_of(decision), part.commit)
-    decision.require()
+def _judged(part: Part, checkout: Checkout) -> Decision:
+    return checkout.engine.decide_diff(checkout.repository.diff_as(part.base, part.commit, DIFF_OPTIONS))
 
 
 async def _wanted(flight: Flight, part: Part) -> Wanted:
@@ -119,8 +115,10 @@ async def _refer(flight: Flight) -> None:
     """Lets earlier pull requests know of later ones, where the policy allows comments without a person."""
     parts = flight.changed()
     for part in parts[:-1]:
-        checkout: Checkout = await flight.checkout(part)
-        if checkout.engine.decide_action(COMMENT).allowed and part.merged is None and part.number:
+        if part.merged is not None or not part.number:
+            continue
+        decision = (await flight.checkout(part)).engine.decide_action(COMMENT)
+        if await flight.passes(decision, f"action:{COMMENT}", part, part.commit):
             pages = [each.url for each in parts if each.index != part.index]
             lines = "\n".join(f"- <{page}>" for page in pages)
             text = note(

@@ -6,7 +6,7 @@ from typing import Any
 
 from zoran_ray.autopilot.deploy.deployer import Deployer, Health, Release
 from zoran_ray.autopilot.pilot.asides import AwaitsPerson, GaveUp
-from zoran_ray.autopilot.pilot.flight import Flight, is_lifted, reasons_of
+from zoran_ray.autopilot.pilot.flight import Flight, reasons_of
 from zoran_ray.autopilot.pilot.part import Part
 from zoran_ray.autopilot.steps import once
 from zoran_ray.autopilot.task import State
@@ -92,13 +92,12 @@ def marker_of(flight: Flight, act: str) -> str:
 
 async def _require_allowed(flight: Flight, part: Part, deployer: Deployer) -> None:
     engine = (await flight.checkout(part)).engine
-    approvers = flight.approvers("deploy", part.merged or "")
-    facts = DeployFacts(
-        flight.mode, flight.errand.deploy or "", part.confidence, len(approvers),
-        deployer.reversible,
-    )  # fmt: skip
+    assert part.merged is not None
+    people = len(flight.approvers("deploy", part.merged))
+    target = flight.errand.deploy or ""
+    facts = DeployFacts(flight.mode, target, part.confidence, people, deployer.reversible)
     decision = engine.decide_deploy(facts)
-    if not is_lifted(decision, approvers):
+    if not await flight.passes(decision, "deploy", part, part.merged):
         raise AwaitsPerson("deploy", reasons_of(decision), part.merged)
 
 

@@ -93,10 +93,10 @@ def _undone(flight: Flight, part: Part) -> str | None:
 
 async def _opened(flight: Flight, part: Part, commit: str) -> tuple[int, str]:
     engine = (await flight.checkout(part)).engine
-    flight.require_action(engine, PUSH, commit)
+    await flight.require_action(engine, PUSH, part, commit)
     branch = f"{branch_of(flight)}-revert"
     await push_once(flight, f"push revert of {part.index}", part, commit, branch, None)
-    flight.require_action(engine, OPEN, commit)
+    await flight.require_action(engine, OPEN, part, commit)
     plan = (
         f"Takes back {part.merged}, which was merged for this task and is not well where it was deployed."
     )

@@ -9,8 +9,9 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise, takewhile
-from types import CodeType
 from typing import Any
+
+from zoran_ray.autopilot.testing.apart import executable_lines
 
 Lines = Mapping[str, frozenset[int]]
 """Line numbers, from 1, by path."""
@@ -24,17 +25,19 @@ _RAN = re.compile(rb"^(\d{1,6}) (\d{1,7})$", re.MULTILINE)
 def changed_lines(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Lines:
     """Lines of Python that came or changed, and that there is something to run in.
 
-    A file that cannot be compiled counts with all its new lines: nothing in it can be shown to run.
+    A file that cannot be compiled counts with all its new lines: nothing in it can be shown to run. Blocks
+    while they are compiled.
     """
-    found = {}
-    for path, content in after.items():
-        if not path.endswith(".py") or before.get(path) == content:
-            continue
-        lines = frozenset(_new(before.get(path, b"").splitlines(), content.splitlines()))
-        executable = _executable(content)
-        if lines := lines if executable is None else lines & executable:
-            found[path] = lines
-    return found
+    new = {
+        path: frozenset(_new(before.get(path, b"").splitlines(), content.splitlines()))
+        for path, content in after.items()
+        if path.endswith(".py") and before.get(path) != content
+    }
+    paths = [path for path in new if len(after[path]) <= MOST_SOURCE_BYTES]
+    for path, executable in zip(paths, executable_lines([after[path] for path in paths]), strict=True):
+        if executable is not None:
+            new[path] &= executable
+    return {path: lines for path, lines in new.items() if lines}
 
 
 def covered(changed: Lines, report: bytes) -> float | None:
@@ -97,19 +100,3 @@ def _anchors(old: list[bytes], new: list[bytes]) -> list[tuple[int, int]]:
 def _same(one: list[bytes], other: list[bytes]) -> int:
     """How many lines both begin with."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-
-
-def _executable(source: bytes) -> frozenset[int] | None:
-    """Lines that Python's compiler makes instructions of; None if it takes the text for no program."""
-    if len(source) > MOST_SOURCE_BYTES:
-        return None
-    try:
-        left = [compile(source, "<change>", "exec", dont_inherit=True)]
-    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
-        return None
-    found = set[int]()
-    while left:
-        code = left.pop()
-        found.update(line for _, _, line in code.co_lines() if line)
-        left.extend(each for each in code.co_consts if isinstance(each, CodeType))
-    return frozenset(found)

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoran_ray.autopilot.git import checked_branch, checked_remote
+from zoran_ray.autopilot.task import MOST_REPOSITORIES
 from zoran_ray.errors import InvalidRequest
-
-MOST_REPOSITORIES = 8
 
 
 @dataclass(frozen=True, slots=True)
