@@ -1,4 +1,7 @@
-"""How each role is made from the settings: with which tools, files and ways to fetch. Knows no mailbox."""
+"""How each role is made from the settings: with which files and ways to fetch. Knows no mailbox.
+
+Tools are those of each request, and used where it came in: see `zoran_ray.agents.messages`.
+"""
 
 from collections.abc import Callable
 
@@ -11,17 +14,11 @@ from zoran_ray.agents.reasoner import Reasoner
 from zoran_ray.agents.retriever import Retriever
 from zoran_ray.agents.vision import Vision
 from zoran_ray.errors import ConfigError
-from zoran_ray.reasoning.acting import NoTools, Tools
-from zoran_ray.reasoning.registry import Registry, shipped_strategies
+from zoran_ray.reasoning.registry import Registry, shipped_playbooks, shipped_strategies
 from zoran_ray.reasoning.strategy import Strategy
 from zoran_ray.settings import Settings
 from zoran_ray.tools.addresses import Guard
-from zoran_ray.tools.calculator import Calculator
 from zoran_ray.tools.fetch import Fetcher
-from zoran_ray.tools.toolbox import Toolbox
-
-CODE = "code"
-"""The tool that runs code, and the permission that it needs."""
 
 
 def maker(role: str, settings: Settings) -> Make:
@@ -38,7 +35,7 @@ def maker(role: str, settings: Settings) -> Make:
 
 
 def _reasoner(settings: Settings) -> Make:
-    registry = Registry(shipped_strategies(), Toolbox((Calculator(),), (Calculator.name,)))
+    registry = Registry(shipped_strategies(), playbooks=shipped_playbooks())
 
     async def make(job: Job) -> Strategy:
         parameters = dict(job.parameters)
@@ -49,26 +46,7 @@ def _reasoner(settings: Settings) -> Make:
 
 
 def _coder(settings: Settings) -> Make:
-    found: list[Tools] = []
-
-    async def make(job: Job) -> Strategy:
-        if not found:
-            found.append(await _code_tools(settings))
-        return Coder(found[0])
-
-    return make
-
-
-async def _code_tools(settings: Settings) -> Tools:
-    """The tool that runs code, where it is allowed and there; nothing else of what is allowed."""
-    tools = settings.tools
-    if CODE not in tools.allowed or CODE not in tools.permissions:
-        return NoTools()
-    from zoran_ray.tools.installed import allowed_tools, installed
-
-    only = tools.model_copy(update={"allowed": (CODE,)})
-    there = allowed_tools(only, installed(only))
-    return Toolbox(there, [tool.name for tool in there if tool.name == CODE], (CODE,))
+    return lambda job: _done(Coder())
 
 
 def _retriever(settings: Settings) -> Make:

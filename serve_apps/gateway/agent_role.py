@@ -1,23 +1,29 @@
 """A role as the gateway asks it: a strategy whose thinking happens in another process.
 
-The role's process says what it wants to be asked; the model is asked here, by the request's own account,
-with its limits, prices and privacy. Once the request is over, nothing more is asked. Knows no Ray.
+The role's process says what it wants; the model is asked and tools are used here, by the request's own
+account, with its limits, prices, privacy and journal. Once the request is over, nothing more is asked.
+Knows no Ray.
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from zoran_ray.agents.messages import Heard, Job, Reply, Want
+from zoran_ray.agents.messages import Find, Heard, Job, Reply, Use, Want
 from zoran_ray.errors import DeadlineExceeded, Unavailable, ZoranError
+from zoran_ray.reasoning.acting import Tools
 from zoran_ray.reasoning.budget import BudgetSpent
 from zoran_ray.reasoning.completion import Message
+from zoran_ray.reasoning.searching import Found
 from zoran_ray.reasoning.strategy import Answer, Ask
-from zoran_ray.reasoning.verifier import Verifier
+from zoran_ray.reasoning.verifier import Verdict, Verifier
+from zoran_ray.tools.tool import Observation
+from zoran_ray.tools.toolbox import Offer
 from zoran_ray.wire.media import inspect_media
 
 log = logging.getLogger("zoran.gateway")
@@ -83,7 +89,16 @@ class HostedRole:
         budget_s = None if ends == float("inf") else max(0.0, ends - now)
         number = f"job-{secrets.token_hex(16)}"
         left_s = max(0.0, ask.deadline - now)
-        return Job(number, tuple(messages), left_s, budget_s, dict(self._parameters), judged)
+        return Job(
+            number,
+            tuple(messages),
+            left_s,
+            budget_s,
+            dict(self._parameters),
+            judged,
+            searches=ask.search is not None,
+            calls_tools=ask.calls_tools,
+        )
 
 
 class _Talk:
@@ -95,6 +110,7 @@ class _Talk:
         self._job = job_id
         self._ask = ask
         self._verifier = verifier
+        self._tools: Tools | None = None
         self._calls: dict[int, asyncio.Task[None]] = {}
 
     async def to_the_end(self) -> Answer:
@@ -134,6 +150,12 @@ class _Talk:
         try:
             if want.judge is not None:
                 return Reply(want.number, verdict=await self._judged(want.judge))
+            if want.opens:
+                return Reply(want.number, offers=_offers(await self._opened()))
+            if want.use is not None:
+                return Reply(want.number, seen=await self._used(want.use))
+            if want.find is not None:
+                return Reply(want.number, found=await self._found(want.find))
             # Whatever a role brings in: an engine is never told to fetch anything.
             inspect_media(list(want.messages), "messages")
             return Reply(want.number, await self._ask(want.messages, want.sampling))
@@ -146,7 +168,36 @@ class _Talk:
             log.error("unexpected %s for an agent", type(bug).__name__)
             return Reply(want.number, error=Unavailable("The call failed; the server's log says more."))
 
-    async def _judged(self, answer: str) -> Any:
+    async def _judged(self, answer: str) -> Verdict:
         if self._verifier is None:
             raise Unavailable("There is no verifier for this request.")
         return await self._verifier(answer)
+
+    async def _opened(self) -> Tools:
+        if self._tools is None:
+            self._tools = await self._ask.tools()
+        return self._tools
+
+    async def _used(self, use: Use) -> Observation:
+        tools = await self._opened()
+        seen = await tools.call(use.name, use.arguments, deadline=self._ends(use.left_s))
+        return Observation(seen.text, seen.ok, seen.truncated)
+
+    async def _found(self, find: Find) -> tuple[Found, ...]:
+        if self._ask.search is None:
+            raise Unavailable("There is nothing to search for this request.")
+        ends = self._ends(find.left_s)
+        try:
+            async with asyncio.timeout(ends - time.monotonic()):
+                return tuple(await self._ask.search(find.query, limit=find.limit, deadline=ends))
+        except TimeoutError:
+            raise DeadlineExceeded("The search took too long.") from None
+
+    def _ends(self, left_s: float) -> float:
+        """When a thing must be over that has so long: never after the request, whatever the role says."""
+        return min(self._ask.deadline, self._ask.purse.ends, time.monotonic() + left_s)
+
+
+def _offers(tools: Tools) -> tuple[Offer, ...]:
+    """Fit to be pickled."""
+    return tuple(Offer(each.name, each.description, dict(each.parameters)) for each in tools.offers)

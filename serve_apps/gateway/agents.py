@@ -34,6 +34,7 @@ from zoran_ray.routing import (
 from zoran_ray.routing.needs import nothing_fits
 from zoran_ray.routing.roles import ROLE_ARMS, role_of
 from zoran_ray.settings import RoutingSettings
+from zoran_ray.tools.code_tool import CodeTool
 from zoran_ray.wire import RequestBody
 
 REASONER, CODER, RETRIEVER, VISION = AGENTS
@@ -201,7 +202,17 @@ class AgentRouter:
         inner = self._model_of(role, fields, key)
         said = fields.model_dump(mode="json", exclude_defaults=True)
         hosted = HostedRole(role, fields.strategy, self._agents.link)
-        wish = Wish(body.model, inner, hosted, fields.budget.budget(), verifier, said, role=role)
+        wish = Wish(
+            body.model,
+            inner,
+            hosted,
+            fields.budget.budget(),
+            verifier,
+            said,
+            role=role,
+            tools=fields.tools,
+            uses=frozenset({CodeTool.name}) if role == CODER else None,
+        )
         chosen = "" if question is None else f"{MODEL}:{role}"
         return Plan(
             iter((inner,)), reason, chosen, alone=inner, question=question, decision=decision, wish=wish

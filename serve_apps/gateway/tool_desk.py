@@ -1,6 +1,7 @@
 """The tools of one gateway, for requests to strategies: opened once, used in the name of keys, told of.
 
-Nothing is started before a strategy wants it. What cannot be had is a typed error of that request; nothing
+A tool is had where the server's settings allow it and the policy grants it to who wants it, a strategy or a
+role. Nothing is started before one wants it. What cannot be had is a typed error of that request; nothing
 else of the gateway waits for it. Knows strategies by their protocol of tools, and no model.
 """
 
@@ -16,11 +17,12 @@ from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.memory_desk import MemoryDesk
 from serve_apps.gateway.memory_of_one import MemoryOfOne
 from serve_apps.gateway.privacy_desk import PrivacyDesk
-from serve_apps.gateway.strategies import ToolFields, Wish, placed
+from serve_apps.gateway.strategies import Wish, placed
 from serve_apps.gateway.tool_privacy import SeenThroughPrivacy
 from zoran_ray.errors import ConfigError, InvalidRequest, Unavailable, ZoranError
 from zoran_ray.journal import Event, Kind
 from zoran_ray.journal.entry import token
+from zoran_ray.policy import ToolGate
 from zoran_ray.privacy import unmask
 from zoran_ray.reasoning.acting import OpenTools, Tools
 from zoran_ray.settings import ToolSettings
@@ -47,6 +49,7 @@ class ToolDesk:
         privacy: What a model may see of what tools show.
         memory: Asked by the tool `memory`; None: there is none.
         runner: Runs the programs of the tool `code`.
+        policy: Who may use what of that; None for the policy that is shipped.
         more: Other tools that only this server can make, such as a search in its files.
     """
 
@@ -59,12 +62,14 @@ class ToolDesk:
         *,
         memory: MemoryDesk | None = None,
         runner: CodeRunner | None = None,
+        policy: ToolGate | None = None,
         more: tuple[Tool, ...] = (),
     ) -> None:
         self._settings = settings
         self._telling = telling
         self._privacy = privacy
         self._memory = memory
+        self._policy = policy or ToolGate()
         ours: tuple[Tool, ...] = (MemoryTool(Unbound()), CodeTool(runner or NoRunner()), *more)
         self._open = partial(AllowedTools, settings, environ, more=ours)
         self._allowed: AllowedTools | None = None
@@ -80,7 +85,7 @@ class ToolDesk:
 
         async def opened() -> Tools:
             with placed("tools"):
-                box = await self._box(wish.tools)
+                box = await self._box(wish)
                 tools = box.bound(self._bound(exchange, wish, box), partial(self._tell, exchange))
             if self._privacy.passes(exchange.key.tenant, remote):
                 return tools
@@ -105,28 +110,32 @@ class ToolDesk:
         if allowed is not None:
             await allowed.close()
 
-    async def _box(self, asked: ToolFields) -> Toolbox:
+    async def _box(self, wish: Wish) -> Toolbox:
         """The tools that a request may use.
 
         Raises:
             InvalidRequest: It names one that is not allowed, or the memory without saying whose.
             ZoranError: One of them cannot be had now.
         """
+        asked = wish.tools
         names = asked.allowed
         if asked.memory is None and MemoryTool.name in (names or ()):
             raise InvalidRequest(
                 "The tool 'memory' needs to know whose: give 'zoran.tools.memory' a subject.",
                 param="memory",
             )
-        box = await self._opened(None if names is None else frozenset(names))
+        if names is not None:
+            names = tuple(name for name in names if wish.uses is None or name in wish.uses)
+        box = await self._opened(wish, names)
         offered = {offer.name for offer in box.offers}
         return box if asked.memory else box.only(offered - {MemoryTool.name})
 
-    async def _opened(self, names: frozenset[str] | None) -> Toolbox:
+    async def _opened(self, wish: Wish, names: tuple[str, ...] | None) -> Toolbox:
         try:
             if self._allowed is None:
                 self._allowed = self._open()
-            return await self._allowed.toolbox(names)
+            granted = await asyncio.to_thread(self._policy.grants, wish.who)
+            return await self._allowed.toolbox(names, partial(_may, wish, granted))
         except ConfigError as error:
             # Its text is the operator's: it may name files and variables.
             log.error("the tools cannot be used: %s", error.message)
@@ -170,6 +179,10 @@ class ToolDesk:
             "result_bytes": call.result_bytes,
         }
         self._telling.put([Event(Kind.TOOL_CALL, meta, exchange.key.tenant)])
+
+
+def _may(wish: Wish, granted: Callable[[str, str], bool], name: str, permission: str) -> bool:
+    return (wish.uses is None or name in wish.uses) and granted(name, permission)
 
 
 def _plainly(exchange: Exchange) -> Callable[[str], str]:

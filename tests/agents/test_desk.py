@@ -7,7 +7,7 @@ import pytest
 
 from zoran_ray.agents import desk as desks
 from zoran_ray.agents.desk import Desk
-from zoran_ray.agents.messages import Heard, Job, Reply, Want
+from zoran_ray.agents.messages import Find, Heard, Job, Reply, Use, Want
 from zoran_ray.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -18,8 +18,11 @@ from zoran_ray.errors import (
 )
 from zoran_ray.reasoning.budget import BudgetSpent
 from zoran_ray.reasoning.completion import Completion, Completions, Sampling, Used
+from zoran_ray.reasoning.searching import Found
 from zoran_ray.reasoning.strategy import Answer, spent
 from zoran_ray.reasoning.verifier import Verdict
+from zoran_ray.tools.tool import Observation
+from zoran_ray.tools.toolbox import Offer
 
 SAID = Completions((Completion("4"),), Used(1, 5, 0, 1, 10))
 
@@ -66,6 +69,18 @@ class Races:
         return Answer(done.pop().result()[0].text)
 
 
+class Uses:
+    """Uses the first tool there is, then searches where it may."""
+
+    name = "uses"
+
+    async def answer(self, messages, ask, verifier=None):
+        tools = await ask.tools()
+        seen = await tools.call(tools.offers[0].name, {"a": 1}, deadline=ask.deadline)
+        found = await ask.search("q", limit=3, deadline=ask.deadline) if ask.search else ()
+        return Answer(f"{seen.ok} {seen.text} {[each.text for each in found]} {ask.calls_tools}")
+
+
 def job(number=0, **fields):
     return Job(f"job-{number}", ({"role": "user", "content": "2+2"},), fields.pop("left_s", 30.0), **fields)
 
@@ -108,6 +123,36 @@ async def test_the_verifier_is_asked_at_the_other_end():
     assert judge.judge == "4"
     desk.reply("job-0", Reply(judge.number, verdict=Verdict(True)))
     assert (await news(desk)).answer == Answer("4", verified=True)
+
+
+async def replied(desk, **fields):
+    """Replies to the one want there is, and returns it."""
+    (want,) = (await news(desk)).wants
+    desk.reply("job-0", Reply(want.number, **fields))
+    return want
+
+
+async def test_tools_and_passages_are_had_at_the_other_end():
+    desk = made(Uses())
+    await desk.begin(job(searches=True, calls_tools=True))
+    assert (await replied(desk, offers=(Offer("add", "Adds.", {}),))).opens
+    use = (await replied(desk, seen=Observation("4"))).use
+    assert (use.name, use.arguments) == ("add", {"a": 1})
+    assert 0 < use.left_s <= 30.0
+    find = (await replied(desk, found=(Found("here", "a passage"),))).find
+    assert (find.query, find.limit) == ("q", 3)
+    assert (await news(desk)).answer == Answer("True 4 ['a passage'] True")
+
+
+async def test_a_tool_that_cannot_be_reached_is_an_observation_and_tools_that_cannot_be_had_an_error():
+    desk = made(Uses())
+    await desk.begin(job())
+    await replied(desk, offers=(Offer("add", "Adds.", {}),))
+    await replied(desk, error=UpstreamError("broke off"))
+    assert (await news(desk)).answer == Answer("False broke off [] False")
+    await desk.begin(job())
+    await replied(desk, error=Unavailable("no tools"))
+    assert isinstance((await news(desk)).error, Unavailable)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +257,7 @@ async def test_two_jobs_of_one_id_are_refused():
 def test_what_is_said_can_be_sent():
     told = (
         job(judged=True),
-        Want(1, ({"role": "user"},), Sampling(n=2)),
+        Want(1, ({"role": "user"},), Sampling(n=2), use=Use("a", {}, 1.0), find=Find("q", 1, 1.0)),
         Reply(1, SAID, error=UpstreamError("x")),
         Heard(answer=Answer("4", detail={"a": 1})),
     )

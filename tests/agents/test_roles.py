@@ -54,12 +54,14 @@ class Runs:
         return Observation("4")
 
 
-def answered(role, say, messages=None, verifier=None, budget=None):
+def answered(role, say, messages=None, verifier=None, budget=None, tools=None):
     """The answer, the model and what was asked of it."""
     model = Scripted(say)
 
     async def work():
         ask = asking(model, budget)
+        if tools is not None:
+            ask.tools = tools
         return await role.answer(messages or question("What is 2+2?"), ask, verifier), ask
 
     answer, ask = run(work())
@@ -86,9 +88,12 @@ def test_a_coder_without_a_sandbox_runs_nothing_and_says_so():
 
 def test_a_coder_with_a_sandbox_runs_its_code_first():
     tool = Runs()
-    tools = Toolbox((tool,), ("code",), ("code",))
+
+    async def tools():
+        return Toolbox((tool,), ("code",), ("code",))
+
     said = ['Thought: run it\nAction: code\nAction Input: {"program": "print(2+2)"}', "Final Answer: 4"]
-    answer, _, _ = answered(Coder(tools), lambda prompt, call: said[call])
+    answer, _, _ = answered(Coder(), lambda prompt, call: said[call], tools=tools)
     assert answer.detail["ran"] is True
     assert tool.ran == ["print(2+2)"]
     assert answer.text == "4"

@@ -24,6 +24,8 @@ from zoran_ray.reasoning.completion import Completion, Completions, Message, Sam
 from zoran_ray.reasoning.strategy import Answer, Ask
 from zoran_ray.reasoning.trace import Trace
 from zoran_ray.settings import AgentSettings, Settings
+from zoran_ray.tools.calculator import Calculator
+from zoran_ray.tools.toolbox import Toolbox, ToolCall
 
 DEADLINE_S = 150.0
 RESTARTS = 2
@@ -32,9 +34,10 @@ MESSAGES = ({"role": "user", "content": "What is 2+2?"},)
 
 
 class Model:
-    """A model. While `open` is not set it does not answer."""
+    """A model. While `open` is not set it does not answer; it says what it is to say next."""
 
     def __init__(self) -> None:
+        self.next: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
         self.asked = self.cut = 0
@@ -46,7 +49,8 @@ class Model:
         except asyncio.CancelledError:
             self.cut += 1
             raise
-        return Completions((Completion("Answer: 4"),) * sampling.n, Used(1, 5, 0, 3, 0))
+        said = self.next.pop(0) if self.next else "Answer: 4"
+        return Completions((Completion(said),) * sampling.n, Used(1, 5, 0, 3, 0))
 
     def most(self, messages: Any, sampling: Sampling) -> Used:
         return Used(calls=1)
@@ -63,6 +67,20 @@ class Drive:
         role = HostedRole("reasoner", parameters, self.link)
         ask = Ask(self.model, Purse(Budget(), time.monotonic), Trace(), time.monotonic() + 60)
         return await role.answer(messages, ask)
+
+    async def with_a_tool(self) -> list[Any]:
+        """What the coder makes of a tool of this process, and which calls were told here."""
+        told: list[ToolCall] = []
+
+        async def tools() -> Toolbox:
+            return Toolbox((Calculator(),), ("calculator",), audit=told.append)
+
+        role = HostedRole("coder", {}, self.link)
+        self.model.next = ["Action: calculator\nAction Input: 6*7", "Final Answer: 42"]
+        purse = Purse(Budget(), time.monotonic)
+        ask = Ask(self.model, purse, Trace(), time.monotonic() + 60, tools=tools)
+        answer = await role.answer(MESSAGES, ask)
+        return [answer.text, answer.detail["ran"], [(each.name, each.ok) for each in told]]
 
     async def failure(self) -> str:
         try:
@@ -185,6 +203,7 @@ async def drive(settings: Settings) -> dict[str, Any]:
     several = (await made.answer(strategy="self-consistency", samples=3)).detail["strategy"]
     told |= {"unwanted": [each["started"] for each in unwanted.values()]}
     told |= {"before": idle, "strategy": several == strategy["strategy"]}
+    told["tool"] = await made.with_a_tool()
     told["overhead_ms"] = await overhead_ms(made)
     told |= await crowds(made)
     told |= await kills(made)

@@ -21,6 +21,7 @@ def test_a_role_survives_its_process_its_crowd_and_its_clients() -> None:
     assert told["before"] == [], "nothing runs before somebody asks"
     assert told["first"] == told["after"] == told["after_restart"] == "4"
     assert told["strategy"]
+    assert told["tool"] == ["42", True, [["calculator", True]]], "used and told where the request came in"
     assert told["refused"] == "Overloaded True"
     assert told["asked_after"] == 0
     assert told["left_open"] == 0

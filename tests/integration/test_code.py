@@ -98,8 +98,8 @@ def coder(stack: Stack, base_url: str) -> Iterator[str]:
         server.server_close()
 
 
-def ask(base_url: str, model: str, **zoran: Any) -> dict[str, Any]:
-    body = {"model": model, "messages": [{"role": "user", "content": "Write it."}], "zoran": zoran}
+def ask(base_url: str, asked: str, /, **zoran: Any) -> dict[str, Any]:
+    body = {"model": asked, "messages": [{"role": "user", "content": "Write it."}], "zoran": zoran}
     got = httpx.post(f"{base_url}/chat/completions", json=body, timeout=180)
     assert got.status_code == 200, got.text
     answer: dict[str, Any] = got.json()
@@ -109,6 +109,12 @@ def ask(base_url: str, model: str, **zoran: Any) -> dict[str, Any]:
 def test_a_model_runs_a_program_in_the_sandbox(base_url: str, coder: str) -> None:
     answer = ask(base_url, f"zoran/react:{coder}", tools={"allowed": ["code"]})
     assert answer["zoran"]["detail"] == {"turns": 2, "tool_calls": 1, "tool_errors": 0}
+    assert "42 65534\nno network" in answer["choices"][0]["message"]["content"]
+
+
+def test_the_coder_runs_its_program_in_the_sandbox(base_url: str, coder: str) -> None:
+    answer = ask(base_url, "zoran/agents:coder", model=coder)
+    assert answer["zoran"]["detail"]["ran"] is True
     assert "42 65534\nno network" in answer["choices"][0]["message"]["content"]
 
 

@@ -91,3 +91,22 @@ def test_what_is_hostile_is_shown_harmlessly() -> None:
 def test_schema_is_printed() -> None:
     assert run("schema").stdout == schema_text()
     assert json.loads(run("schema", "--override").stdout)["title"] == "zoran policy override"
+
+
+def test_explain_a_tool(tmp_path: Path) -> None:
+    file = tmp_path / "tools.yaml"
+    file.write_text(
+        "tools:\n  permissions: [local, network]\n  forbid: [odd]\n"
+        "  grants: {coder: {tools: ['*'], permissions: [local]},"
+        " '*': {tools: ['*'], permissions: [local, network]}}\n"
+    )
+
+    def told(*args: str) -> tuple[int, str]:
+        result = run("explain", "tool", *args, "--policy", str(file), "--json")
+        return result.exit_code, json.loads(result.stdout)["rule"]
+
+    assert told("fetch") == (0, "tools.grants.*")
+    assert told("fetch", "--who", "coder") == (5, "tools.grants.coder")
+    assert told("odd", "--reaches", "local")[0] == 5
+    assert told("files_read") == (5, "tools.permissions"), "tools of MCP servers reach code"
+    assert run("explain", "tool", "code").exit_code == 0, "as shipped, the settings decide alone"

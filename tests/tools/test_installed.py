@@ -88,6 +88,10 @@ async def test_the_toolbox_of_the_settings() -> None:
     idle = {"x": McpServerSettings(command=("/does/not/exist",))}
     async with offered(ToolSettings(mcp=idle), {}) as box:
         assert [each.name for each in box.offers] == ["calculator"]
+    # Nor is one whose tools nobody may use.
+    both = ToolSettings(allowed=("calculator", "x_do"), permissions=("local", "code"), mcp=idle)
+    async with offered(both, {}, may=lambda name, permission: name != "x_do") as box:
+        assert [each.name for each in box.offers] == ["calculator"]
 
 
 def test_servers_of_the_settings() -> None:

@@ -1,14 +1,14 @@
-"""The coder: writes code, and runs it where there is a sandbox to run it in. Knows no sandbox.
+"""The coder: writes code, and runs it where the request has a tool for that. Knows no sandbox.
 
-Without one nothing is run anywhere, and the answer says so: `ran` is false. With a verifier it tries again
-after each attempt that was judged wrong.
+Without one nothing is run anywhere. `ran` of the answer says whether a program ran to its end and failed
+not. With a verifier it tries again after each attempt that was judged wrong.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from zoran_ray.reasoning.acting import NoTools, Tools
+from zoran_ray.reasoning.acting import NoTools
 from zoran_ray.reasoning.completion import Message
 from zoran_ray.reasoning.cot import ChainOfThought
 from zoran_ray.reasoning.prompting import with_request
@@ -27,28 +27,21 @@ _RUN = "Run the code before you answer, and mend what fails.\n"
 
 
 class Coder:
-    """Answers with code.
-
-    Args:
-        tools: The tool that runs code, and no other; none where there is no sandbox.
-    """
+    """Answers with code. The tools of its requests are the one that runs code, or none."""
 
     name: ClassVar[str] = "coder"
-
-    def __init__(self, tools: Tools | None = None) -> None:
-        self._tools = tools or NoTools()
 
     async def answer(
         self, messages: Sequence[Message], ask: Ask, verifier: Verifier | None = None
     ) -> Answer:
-        """As `Strategy`."""
-        if self._tools.offers and verifier is None:
-            asked = with_request(messages, _RUN + INSTRUCTION)
-            answer = await React().using(self._tools).answer(asked, ask)
-            ran = bool(answer.detail.get("tool_calls"))
-        else:
+        """As `Strategy`. Raises: ZoranError: The model gave no answer, or the tools cannot be had."""
+        tools = NoTools() if verifier is not None else await ask.tools()
+        if not tools.offers:
             answer = await _writer(verifier).answer(messages, ask, verifier)
-            ran = False
+            return replace(answer, detail={**answer.detail, "ran": False})
+        asked = with_request(messages, _RUN + INSTRUCTION)
+        answer = await React().using(tools).answer(asked, ask)
+        ran = answer.detail.get("tool_calls", 0) > answer.detail.get("tool_errors", 0)
         return replace(answer, detail={**answer.detail, "ran": ran})
 
 

@@ -1,18 +1,17 @@
-"""One job of a role while it runs: its calls go out as wants and come back as replies. No Ray."""
+"""One job of a role while it runs: what it wants goes out and comes back as replies. No Ray."""
 
 import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from dataclasses import replace
 
+from zoran_ray.agents.at_hand import Asked, Judge, SearchAtHand, ToolsAtHand
 from zoran_ray.agents.messages import Heard, Job, Reply, Want
 from zoran_ray.errors import DeadlineExceeded, ZoranError, plain
 from zoran_ray.reasoning.budget import Budget, BudgetSpent, Purse
-from zoran_ray.reasoning.completion import Completions, Message, Sampling, Used
 from zoran_ray.reasoning.strategy import Answer, Ask, Strategy
 from zoran_ray.reasoning.trace import Step, Trace
-from zoran_ray.reasoning.verifier import Verdict
 
 log = logging.getLogger("zoran.agents")
 
@@ -74,7 +73,7 @@ class Run:
         """A reply to a want, whose number is given here. Raises: BudgetSpent, ZoranError."""
         self._calls += 1
         number = self._calls
-        self._wants.append(Want(number, want.messages, want.sampling, want.judge))
+        self._wants.append(replace(want, number=number))
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         self._news.set()
@@ -114,40 +113,17 @@ class Run:
         trace = Trace(self._thought)
         # Of the budget only time is kept here: whoever makes the calls keeps tokens and money.
         purse = Purse(Budget(wall_s=job.budget_s), time.monotonic)
-        ask = Ask(_Asked(self), purse, trace, self._ends)
-        return await self._role.answer(job.messages, ask, _Judge(self) if job.judged else None)
+        ask = Ask(
+            Asked(self.asked),
+            purse,
+            trace,
+            self._ends,
+            search=SearchAtHand(self.asked) if job.searches else None,
+            tools=ToolsAtHand(self.asked).opened,
+            calls_tools=job.calls_tools,
+        )
+        return await self._role.answer(job.messages, ask, Judge(self.asked) if job.judged else None)
 
     def _thought(self, step: Step) -> None:
         self._steps.append(step)
         self._news.set()
-
-
-class _Asked:
-    """The model, at the other end; see `reasoning.Complete`."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    async def __call__(
-        self, messages: Sequence[Message], sampling: Sampling, *, deadline: float
-    ) -> Completions:
-        reply = await self._run.asked(Want(0, tuple(messages), sampling))
-        assert reply.completions is not None
-        return reply.completions
-
-    def most(self, messages: Sequence[Message], sampling: Sampling) -> Used:
-        return Used(calls=1)
-
-
-class _Judge:
-    """The caller's verifier, at the other end."""
-
-    name = "verifier"
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    async def __call__(self, answer: str) -> Verdict:
-        reply = await self._run.asked(Want(0, judge=answer))
-        assert reply.verdict is not None
-        return reply.verdict

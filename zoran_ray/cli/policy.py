@@ -109,6 +109,33 @@ def explain_action(
     _tell(PolicyEngine(_effective(policy, repository, override)).decide_action(name), as_json)
 
 
+@explain_app.command("tool")
+def explain_tool(
+    name: Annotated[str, typer.Argument(help="See `zoran tools list`; of an MCP server: SERVER_TOOL.")],
+    who: Annotated[
+        str, typer.Option(help="A role as coder, a strategy as strategy:react, or mcp.")
+    ] = "strategy:react",
+    reaches: Annotated[
+        str | None,
+        typer.Option(help="local, network, code or memory; unset: what it says, and code for MCP's."),
+    ] = None,
+    policy: PolicyFile = None,
+    repository: Repository = None,
+    override: OverrideFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether a tool is granted. The server's settings have to allow it besides."""
+    from zoran_ray.policy import PolicyEngine
+    from zoran_ray.settings import ToolSettings
+    from zoran_ray.tools.installed import installed
+    from zoran_ray.tools.offered import OF_SERVERS
+
+    said = {each.name: each.permission for each in installed(ToolSettings())}
+    permission = said.get(name, OF_SERVERS) if reaches is None else reaches
+    engine = PolicyEngine(_effective(policy, repository, override))
+    _tell(engine.decide_tool(who, name, permission), as_json, {"reaches": permission})
+
+
 @explain_app.command("diff")
 def explain_diff(
     names_only: Annotated[

@@ -25,9 +25,11 @@ from zoran_ray.policy.names import name_fault, shown
 from zoran_ray.policy.raw_diff import DIFF_OPTIONS, Change, Diff, read_diff
 from zoran_ray.policy.rules import Command, Operation
 from zoran_ray.policy.schema import policy_schema, schema_text
+from zoran_ray.policy.tool_gate import MCP, ToolGate
 
 __all__ = [
     "DIFF_OPTIONS",
+    "MCP",
     "MODES",
     "OVERRIDE_FILE",
     "Change",
@@ -45,6 +47,7 @@ __all__ = [
     "PolicyEngine",
     "SandboxRules",
     "Step",
+    "ToolGate",
     "Verdict",
     "for_repository",
     "load_override",

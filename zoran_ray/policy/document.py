@@ -123,7 +123,7 @@ class Tools(Frozen):
     """Which tools agents and strategies may use."""
 
     grants: Annotated[dict[str, Grant], Fixed()] = Field(default={}, max_length=256)
-    """By name of the agent or strategy; `*` for those not named."""
+    """By name: a role as `coder`, a strategy as `strategy:react`, MCP clients as `mcp`; `*` for others."""
     permissions: Annotated[tuple[ToolPermission, ...], Keep()] = ()
     """What any of them may reach at most."""
     forbid: Annotated[tuple[str, ...], Add()] = Field(default=(), max_length=256)

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 from zoran_ray.errors import ConfigError
 from zoran_ray.settings import McpServerSettings, ToolSettings
 from zoran_ray.tools.installed import allowed_tools, installed
-from zoran_ray.tools.tool import Tool
-from zoran_ray.tools.toolbox import Audit, Toolbox
+from zoran_ray.tools.tool import Permission, Tool
+from zoran_ray.tools.toolbox import Audit, May, Toolbox
 
 if TYPE_CHECKING:
     from zoran_ray.tools.mcp_client import McpServer
     from zoran_ray.tools.mcp_connection import Transport
+
+OF_SERVERS: Permission = "code"
+"""What tools of MCP servers are taken to reach: nobody can check it."""
+
+
+def all_may(name: str, permission: Permission) -> bool:
+    """Every tool that the settings allow may be used."""
+    return True
 
 
 class AllowedTools:
@@ -50,19 +58,21 @@ class AllowedTools:
         self._opening = asyncio.Lock()
         self._box = self._made(self._tools)
 
-    async def toolbox(self, names: Collection[str] | None = None) -> Toolbox:
-        """The tools, or those of these names.
+    async def toolbox(self, names: Collection[str] | None = None, may: May = all_may) -> Toolbox:
+        """The tools that may be used, or of those the ones of these names.
 
         Raises:
-            InvalidRequest: A name is no tool's that is allowed.
+            InvalidRequest: A name is no tool's that may be used.
             ConfigError: An MCP server's settings are wrong.
             ZoranError: An MCP server that one of them is of does not start.
         """
         for server in list(self._waiting):
-            if names is None or any(_is_of(server, name) for name in names):
+            wanted = self._settings.allowed if names is None else names
+            if any(_is_of(server, name) and may(name, OF_SERVERS) for name in wanted):
                 async with self._opening:
                     await self._open(server)
-        return self._box if names is None else self._box.only(names)
+        box = self._box.granted(may)
+        return box if names is None else box.only(names)
 
     async def close(self) -> None:
         """Ends what was started."""
@@ -76,7 +86,9 @@ class AllowedTools:
         from zoran_ray.tools.mcp_client import McpServer  # the SDK takes a second to import
 
         if name not in self._servers:
-            self._servers[name] = McpServer(name, transport(self._waiting[name], self._environ))
+            self._servers[name] = McpServer(
+                name, transport(self._waiting[name], self._environ), permission=OF_SERVERS
+            )
         tools = [*self._tools, *await self._servers[name].tools()]
         self._box = self._made(tools)
         self._tools = tools
@@ -89,7 +101,7 @@ class AllowedTools:
 
     def _may_run(self, server: str) -> bool:
         """Whether a tool of a server is allowed: only then it is started."""
-        return "code" in self._settings.permissions and any(
+        return OF_SERVERS in self._settings.permissions and any(
             _is_of(server, tool) for tool in self._settings.allowed
         )
 
@@ -100,7 +112,12 @@ def _is_of(server: str, tool: str) -> bool:
 
 @asynccontextmanager
 async def offered(
-    settings: ToolSettings, environ: Mapping[str, str], audit: Audit = lambda call: None
+    settings: ToolSettings,
+    environ: Mapping[str, str],
+    audit: Audit = lambda call: None,
+    *,
+    more: Iterable[Tool] = (),
+    may: May = all_may,
 ) -> AsyncIterator[Toolbox]:
     """The toolbox with all tools, for a program that has nothing else to do.
 
@@ -108,14 +125,16 @@ async def offered(
         settings: What is allowed.
         environ: Where the variables are that MCP servers get.
         audit: Told of each call.
+        more: Tools that only this process can make; allowed like any other.
+        may: What may be used of what is allowed.
 
     Raises:
         ConfigError: A tool that is allowed cannot be made, or is not what it said.
         ZoranError: An MCP server does not start.
     """
-    tools = AllowedTools(settings, environ, audit=audit)
+    tools = AllowedTools(settings, environ, more=more, audit=audit)
     try:
-        yield await tools.toolbox()
+        yield await tools.toolbox(may=may)
     finally:
         await tools.close()
 

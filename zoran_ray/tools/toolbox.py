@@ -44,6 +44,8 @@ class ToolCall:
 
 
 Audit = Callable[[ToolCall], None]
+May = Callable[[str, Permission], bool]
+"""Whether a tool may be used, told its name and what it reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,10 @@ class Toolbox:
         fewer = copy(self)
         fewer._tools = {name: tool for name, tool in self._tools.items() if name in names}
         return fewer
+
+    def granted(self, may: May) -> "Toolbox":
+        """The same with those tools alone that may be used."""
+        return self.only([name for name, tool in self._tools.items() if may(name, tool.permission)])
 
     def bound(self, tools: Iterable[Tool], audit: Audit) -> "Toolbox":
         """The same for one request.
