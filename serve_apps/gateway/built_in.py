@@ -1,5 +1,6 @@
 """The strategies of a deployment: those of this package, tools for them, and what they leave behind."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from serve_apps.gateway.trace_folder import TraceFolder, traces_folder
 from serve_apps.gateway.traces import Traces
 from zoran_ray.offers import AGENTS
 from zoran_ray.reasoning.registry import Registry, shipped_playbooks, shipped_strategies
-from zoran_ray.reasoning.verifiers import verifier_of
+from zoran_ray.reasoning.verifiers import load_verifiers, verifier_of
 from zoran_ray.routing.roles import ROLE_ARMS
 from zoran_ray.settings import Settings
 from zoran_ray.tools.code_runner import CodeRunner
@@ -33,17 +34,18 @@ _AGENTS = {
 }
 
 
-def built_in(runner: CodeRunner | None = None) -> Strategies:
+def built_in(runner: CodeRunner | None = None, verifiers: Mapping[str, str] | None = None) -> Strategies:
     """All that come along.
 
     Args:
         runner: Where the verifier `unit-tests` runs the code of answers; None: nowhere.
+        verifiers: The operator's functions, as `reasoning.verifiers` has them; None: none.
 
     Raises:
-        ConfigError: One of their files is wrong.
+        ConfigError: One of their files is wrong, or a function cannot be loaded.
     """
     registry = Registry(shipped_strategies(), playbooks=shipped_playbooks())
-    verifier = partial(verifier_of, runner=runner)
+    verifier = partial(verifier_of, runner=runner, own=load_verifiers(verifiers or {}))
     return Strategies(registry.described(), registry.make, verifier, _AGENTS)
 
 

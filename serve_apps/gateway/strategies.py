@@ -85,6 +85,7 @@ class Wish:
         asked: What the body says, as plain values.
         role: Of the agent that answers; empty where a strategy does.
         tools: Which tools it may use.
+        uses: The only tools that it can use at all; None for any.
     """
 
     name: str
@@ -95,6 +96,12 @@ class Wish:
     asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
     role: str = ""
     tools: ToolFields = field(default_factory=ToolFields)
+    uses: frozenset[str] | None = None
+
+    @property
+    def who(self) -> str:
+        """As a policy's grants name it: `coder`, or `strategy:react`."""
+        return self.role or f"strategy:{self.name.removeprefix(HOUSE).partition(':')[0]}"
 
     def estimated_tokens(self, body: RequestBody) -> int:
         """Tokens to set aside at the rate limits; what was used is settled in the end."""

@@ -14,6 +14,7 @@ import orjson
 
 from serve_apps.gateway.exchange import Exchange
 from serve_apps.gateway.strategies import Wish
+from serve_apps.gateway.thinking_talk import conversation_of
 from serve_apps.gateway.thinking_voice import Head
 from serve_apps.gateway.trace_folder import Listed
 from zoran_ray.journal import Event, Kind
@@ -23,7 +24,7 @@ from zoran_ray.reasoning.strategy import Answer
 from zoran_ray.reasoning.trace import Trace
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of one trace; of a larger one the calls are left out, and if need be the steps."""
+"""Of one trace; of a larger one the calls are left out, then the steps, then the messages."""
 
 
 _AFTER_HEAD = b',"asked":'
@@ -36,11 +37,12 @@ class TraceRecord:
 
     Attributes:
         tenant: Whose it is.
-        document: Everything but steps and calls, for its caller.
+        document: Everything but messages, steps and calls, for its caller.
         steps: What was thought. Nothing changes any more.
         calls: What the model was asked and said.
         subjects: Whom it is about: who is forgotten takes it along.
         began: When its request began, in Unix seconds.
+        messages: The conversation that was to be answered, so that it can be replayed.
     """
 
     id: str
@@ -51,13 +53,15 @@ class TraceRecord:
     calls: list[Any] = field(repr=False)
     subjects: tuple[str, ...] = field(default=(), repr=False)
     began: float | None = None
+    messages: list[Any] = field(default_factory=list, repr=False)
 
     def data(self) -> bytes:
         """The document as JSON."""
-        for left_out in ((), ("calls",), ("calls", "steps")):
-            whole = {"steps": self.steps, "calls": self.calls} | {name: [] for name in left_out}
+        whole = {"messages": self.messages, "steps": self.steps, "calls": self.calls}
+        for left_out in ((), ("calls",), ("calls", "steps"), ("calls", "steps", "messages")):
+            kept = whole | {name: [] for name in left_out}
             more = {"left_out": list(left_out)} if left_out else {}
-            data = _json({**self.document, **more, **whole})
+            data = _json({**self.document, **more, **kept})
             if len(data) <= MOST_BYTES:
                 break
         return data
@@ -114,7 +118,10 @@ def record_of(
     }
     began = time.time() - (time.perf_counter() - exchange.outgoing.started)
     about = subjects_of(exchange, wish)
-    return TraceRecord(head.id, exchange.key.tenant, used, document, trace.steps, trace.calls, about, began)
+    messages = conversation_of(exchange.body)
+    return TraceRecord(
+        head.id, exchange.key.tenant, used, document, trace.steps, trace.calls, about, began, messages
+    )
 
 
 def subjects_of(exchange: Exchange, wish: Wish) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """`zoran batch run`: a file of requests answered into another one."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from zoran_ray.batch.output_file import Counts
 from zoran_ray.batch.turn import TURN_HEADER, WAITS
+from zoran_ray.cli.batch import bar
 
 ROOT = Path(__file__).parents[2]
 
@@ -215,3 +220,23 @@ def test_killed_in_the_middle_and_run_again(batch, server):
     server.pause_s = 0
     assert batch().exit_code == 0
     assert sorted(each["custom_id"] for each in output()) == sorted(f"c{n}" for n in range(120))
+
+
+def test_the_bar_has_throughput_cost_and_the_time_that_is_left():
+    now, screen = [100.0], io.StringIO()
+    counts = Counts(total=40, before=10)
+    console = Console(file=screen, force_terminal=True, width=100, no_color=True, legacy_windows=False)
+    with bar(counts, console, clock=lambda: now[0]) as show:
+        show()
+        for second in range(1, 6):
+            now[0] = 100.0 + second
+            counts.completed, counts.nano_usd = second, 100_000 * second
+            counts.prompt_tokens, counts.completion_tokens = 30 * second, 2 * second
+            show()
+        counts.failed = 1
+        show()
+    last = screen.getvalue().split("\r")[-2]
+    assert "16/40" in last
+    assert "32 tokens/s · 0.0005 USD · 1 failed · ETA" in last
+    # A line a second, or a little more for the one that failed: 24 are left.
+    assert re.search(r"ETA 0:00:2\d", last)

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from chat_server import DONE, delta, event, stream_reply
 
+from tests.client.chat_server import DONE, delta, event, stream_reply
 from zoran_ray.cli import thought_tree
 from zoran_ray.cli.thought_tree import MOST_LINE_CHARS, ThoughtTree, ended_line
 from zoran_ray.client.answers import read_delta

@@ -28,10 +28,7 @@ def server() -> Iterator[Stack]:
     made.start()
     until("both replicas are there", lambda: len(made.replicas("local/pair")) == 2, 420.0)
     yield made
-    status = made.stop()
-    made.kill()
-    assert status == 0, made.log()
-    made.forget()
+    made.end()
 
 
 @pytest.fixture
@@ -68,6 +65,24 @@ def test_both_replicas_get_lines_and_one_that_is_killed_takes_none_along(
             psutil.Process(pid).kill()
         assert batch.wait(400) == 0
     assert _ids(files[1]) == _all()
+
+
+def test_a_line_may_ask_a_strategy(server: Stack, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    messages = [{"role": "user", "content": "What is 17+25?"}]
+    zoran = {"strategy": {"samples": 3}, "budget": {"calls": 3}}
+    body = {"model": "zoran/self-consistency:local/pair", "messages": messages, "zoran": zoran}
+    row = {"custom_id": "votes", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    source.write_text(json.dumps(row) + "\n" + _line(0))
+    with _batch(server, source, target) as batch:
+        assert batch.wait(240) == 0
+    assert _ids(target) == ["c0", "votes"]
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    (votes,) = [each["response"]["body"] for each in rows if each["custom_id"] == "votes"]
+    assert votes["choices"][0]["message"]["content"]
+    assert votes["zoran"]["model"] == "local/pair"
+    assert 1 <= votes["zoran"]["calls"] <= 3
+    assert votes["usage"]["total_tokens"] == votes["zoran"]["tokens"]
 
 
 def _batch(server: Stack, source: Path, target: Path) -> "subprocess.Popen[bytes]":

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.reasoning.test_react import Scripted
 from zoran_ray.errors import UpstreamError
 from zoran_ray.reasoning.budget import Budget, Purse
-from zoran_ray.reasoning.completion import Completion, Completions, Used
+from zoran_ray.reasoning.completion import Used
 from zoran_ray.reasoning.logic import extend
 from zoran_ray.reasoning.lot import LogicOfThought
 from zoran_ray.reasoning.lot_text import MOST_SENTENCES, Malformed, read_logic, sentences
@@ -29,24 +30,6 @@ def written(propositions, rules=(), facts=()):
 
 
 LOGIC = written({"A": "it rains", "B": "the street is wet."}, [{"if": ["A"], "then": ["B"]}], ["A"])
-
-
-class Scripted:
-    """A model that says what the test says; each call may use 10 tokens of prompt and those it may make."""
-
-    def __init__(self, *said):
-        self.said = list(said)
-        self.asked = []
-
-    async def __call__(self, messages, sampling, *, deadline):
-        self.asked.append((tuple(messages), sampling))
-        text = self.said.pop(0)
-        if isinstance(text, Exception):
-            raise text
-        return Completions((Completion(text),), Used(1, 10, 0, 5, 0))
-
-    def most(self, messages, sampling):
-        return Used(1, 10, 0, sampling.max_tokens, 0)
 
 
 def request(model, **budget):

@@ -12,9 +12,9 @@ from tests.reasoning.test_react_calls import Calling, call, calls
 from zoran_ray.reasoning.budget import Budget, Purse
 from zoran_ray.reasoning.react import React
 from zoran_ray.reasoning.react_aloud import content_of_turn, thought_of_turn
-from zoran_ray.reasoning.react_native import spoken as spoken_parts
 from zoran_ray.reasoning.react_text import Malformed, read_turn
 from zoran_ray.reasoning.strategy import Ask
+from zoran_ray.reasoning.thought_first import spoken as spoken_parts
 from zoran_ray.reasoning.trace import Trace
 
 PARTS = st.sampled_from(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoran_ray.errors import InvalidRequest, Overloaded, SandboxUnavailable
+from zoran_ray.errors import ConfigError, InvalidRequest, Overloaded, SandboxUnavailable
 from zoran_ray.reasoning.verifier import Verdict, Verifier
 from zoran_ray.reasoning.verifiers import (
     Arithmetic,
@@ -21,6 +21,7 @@ from zoran_ray.reasoning.verifiers import (
     Regex,
     UnitTests,
     UserSupplied,
+    load_verifiers,
     verifier_of,
 )
 from zoran_ray.reasoning.verifiers.user import MOST_LEFT_BEHIND
@@ -217,6 +218,77 @@ def test_functions_that_hang_are_not_asked_for_ever() -> None:
                 await asyncio.wait_for(verifier("x"), 0.01)
         with pytest.raises(Overloaded):
             await verifier("x")
+
+    try:
+        asyncio.run(asked())
+    finally:
+        free.set()
+
+
+def at_most(answer: str, words: int = 2) -> bool:
+    """An operator's function, as the settings name it."""
+    return len(answer.split()) <= words
+
+
+HERE = __name__
+NO_FUNCTION = 3
+
+
+def test_a_function_of_the_operators_is_asked_for_by_name() -> None:
+    own = load_verifiers({"short": f"{HERE}:at_most"})
+    asked = {"kind": "own", "name": "short"}
+    assert verifier_of(asked, own=own).name == "short"
+    assert not judged(verifier_of(asked, own=own), "one two three").ok
+    assert judged(verifier_of({**asked, "arguments": {"words": 3}}, own=own), "one two three").ok
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"name": "shrt"}, "name"),
+        ({}, None),
+        ({"name": "short", "arguments": {"colour": 1}}, "arguments"),
+        ({"name": "short", "arguments": {"answer": "x"}}, "arguments"),
+        ({"name": "short", "words": 3}, "words"),
+    ],
+)
+def test_what_such_a_function_does_not_take_is_refused(fields: dict[str, Any], param: str | None) -> None:
+    own = load_verifiers({"short": f"{HERE}:at_most"})
+    with pytest.raises(InvalidRequest) as error:
+        verifier_of({"kind": "own", **fields}, own=own)
+    assert error.value.param == param
+    with pytest.raises(InvalidRequest):
+        verifier_of({"kind": "own", "name": "short"})
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("nowhere.at_all:judge", "ModuleNotFoundError"),
+        (f"{HERE}:nothing", "AttributeError"),
+        (f"{HERE}:NO_FUNCTION", "no function"),
+    ],
+)
+def test_a_function_that_is_not_there_is_told_at_the_start(place: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as error:
+        load_verifiers({"short": place})
+    assert error.value.param == "reasoning.verifiers.short"
+
+
+def test_threads_that_hang_count_for_all_requests_together() -> None:
+    free = threading.Event()
+
+    def hangs(answer: str, seconds: int = 30) -> bool:
+        return free.wait(seconds)
+
+    async def asked() -> None:
+        own = {"slow": UserSupplied(hangs, "slow", threads=2)}
+        for _ in range(2):
+            verifier = verifier_of({"kind": "own", "name": "slow", "arguments": {"seconds": 29}}, own=own)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(verifier("x"), 0.01)  # type: ignore[arg-type]
+        with pytest.raises(Overloaded):
+            await verifier_of({"kind": "own", "name": "slow"}, own=own)("x")
 
     try:
         asyncio.run(asked())

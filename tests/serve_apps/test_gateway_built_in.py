@@ -4,6 +4,7 @@ import pytest
 
 from serve_apps.gateway.built_in import built_in
 from tests.serve_apps.thinking_stage import events_of, thinks
+from zoran_ray.reasoning.replayed import replayed
 
 CHAT = "/v1/chat/completions"
 ALL = built_in()
@@ -79,3 +80,24 @@ async def test_an_answer_is_verified_and_what_was_expected_is_not_told(stack):
     assert got.json["zoran"]["verified"] is False
     (replica,) = stack.replicas.values()
     assert all(b"31415" not in request.body for request in replica.requests)
+
+
+def even(answer, least=0):
+    """An operator's function."""
+    return int(answer) % 2 == 0 and int(answer) >= least
+
+
+async def test_a_function_of_the_operators_verifies(make_stack):
+    stack = await make_stack(strategies=built_in(verifiers={"even": f"{__name__}:even"}))
+    replica = await stack.replica()
+    replica.will(thinks(replica, say=lambda said: "2 + 2 = 4\nAnswer: 4"))
+    own = {"kind": "own", "name": "even"}
+    right = await ask(stack, "zoran/cot", zoran={"verifier": own})
+    wrong = await ask(stack, "zoran/cot", zoran={"verifier": own | {"arguments": {"least": 5}}})
+    raises = await ask(stack, "zoran/cot", zoran={"verifier": own | {"arguments": {"least": "x"}}})
+    assert [got.json["zoran"]["verified"] for got in (right, wrong, raises)] == [True, False, None]
+    unknown = await ask(stack, "zoran/cot", zoran={"verifier": own | {"name": "evn"}})
+    assert (unknown.status, unknown.json["error"]["param"]) == (400, "zoran.verifier.name")
+    trace = (await stack.get(f"/v1/traces/{wrong.json['zoran']['trace_id']}")).json
+    found = await replayed(trace)  # without the function
+    assert (found.same, found.answer.verified) == (True, False)

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoran_ray.cli.endpoint import ApiKey, BaseUrl, client, where
+from zoran_ray.cli.endpoint import ApiKey, BaseUrl, client, trusted, where
 from zoran_ray.cli.exits import FAILURE
 from zoran_ray.cli.options import AsJson, ConfigFile, StateDir
 from zoran_ray.cli.output import print_json, printable, styled
 from zoran_ray.errors import RouteNotFound
 
 if TYPE_CHECKING:
+    import ssl
+
+    from rich.console import Console
+
     from zoran_ray.batch.output_file import Counts, OutputFile
 
 app = typer.Typer(help="Many requests from a file, answered into a file.", no_args_is_help=True)
@@ -78,7 +82,8 @@ def run(
         url, key = where(base_url, api_key, state_dir, config)
         began = time.monotonic()
         with _watched(book.counts) as show:
-            _in_a_loop(_run(book, url, key, concurrency, timeout_s, show))
+            trust = trusted(base_url, state_dir, config)
+            _in_a_loop(_run(book, url, key, concurrency, timeout_s, show, trust))
         told = _summary(book.counts, time.monotonic() - began)
     if as_json:
         print_json(told)
@@ -110,6 +115,7 @@ async def _run(
     concurrency: int,
     timeout_s: float,
     show: Callable[[], None],
+    trust: "ssl.SSLContext | None",
 ) -> None:
     from zoran_ray.batch.runner import Places, Runner
     from zoran_ray.cli.batch_asking import HttpAsk
@@ -119,7 +125,7 @@ async def _run(
             await asyncio.sleep(_REFRESH_S)
             show()
 
-    async with HttpAsk(url, key, concurrency, timeout_s) as ask:
+    async with HttpAsk(url, key, concurrency, timeout_s, trust) as ask:
         watching = asyncio.create_task(refresh())
         try:
             await Runner(book, lambda line: ask(book.request(line)), Places(concurrency)).run()
@@ -164,23 +170,36 @@ def _sentence(told: dict[str, Any]) -> str:
 
 @contextmanager
 def _watched(counts: "Counts") -> "Iterator[Callable[[], None]]":
-    """Shows a bar with throughput, cost and the time that is left; silent where nobody watches."""
+    """Shows how far it is; silent where nobody watches."""
     import sys
 
     if not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console
+
+    with bar(counts, Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))) as show:
+        yield show
+
+
+@contextmanager
+def bar(
+    counts: "Counts", console: "Console", clock: Callable[[], float] = time.monotonic
+) -> "Iterator[Callable[[], None]]":
+    """A bar with throughput, cost and the time that is left; what it gives draws it anew.
+
+    Args:
+        clock: Monotonic seconds.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    began = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as bars:
+    began = clock()
+    with Progress(*columns, console=console, transient=True, get_time=clock) as bars:
         task = bars.add_task("", total=counts.total, completed=counts.before)
 
         def show() -> None:
-            took_s = max(time.monotonic() - began, 1e-3)
+            took_s = max(clock() - began, 1e-3)
             tokens = (counts.prompt_tokens + counts.completion_tokens) / took_s
             failed = f" · {counts.failed} failed" if counts.failed else ""
             text = f"{tokens:.0f} tokens/s · {counts.nano_usd / 1e9:.4f} USD{failed} · ETA"

@@ -1,4 +1,4 @@
-"""The thoughts of a strategy as a tree on stderr: drawn live on a terminal, indented lines elsewhere.
+"""The thoughts of a strategy as a tree: drawn live on a terminal, indented lines elsewhere.
 
 Knows what a server says of a thought (`zoran` of a chunk) and trusts none of it: what is no sensible value
 is taken for nothing.
@@ -38,11 +38,13 @@ class ThoughtTree:
     """One answer's thoughts.
 
     Args:
-        terminal: Whether to draw; unset: whether stderr is a terminal.
+        terminal: Whether to draw; unset: whether it goes to a terminal.
+        err: Whether it goes to stderr, beside an answer, or is itself what was asked for.
     """
 
-    def __init__(self, terminal: bool | None = None) -> None:
-        self._drawn = sys.stderr.isatty() if terminal is None else terminal
+    def __init__(self, terminal: bool | None = None, *, err: bool = True) -> None:
+        self._err = err
+        self._drawn = (sys.stderr if err else sys.stdout).isatty() if terminal is None else terminal
         self._depths: dict[int, int] = {0: -1}
         self._trees: dict[int, Tree] = {}
         self._heard: dict[int, str] = {}
@@ -74,7 +76,7 @@ class ThoughtTree:
         if self._drawn:
             self._draw(number, parent, kind, line)
         else:
-            typer.echo(f"{'  ' * self._depths[number]}{kind}: {line}", err=True)
+            typer.echo(f"{'  ' * self._depths[number]}{kind}: {line}", err=self._err)
 
     def end(self) -> None:
         """The answer follows, or nothing: what was drawn stays as it is."""
@@ -83,7 +85,7 @@ class ThoughtTree:
             self._live.stop()
             self._live = None
         if self._left_out:
-            typer.echo(f"({self._left_out} more thoughts)", err=True)
+            typer.echo(f"({self._left_out} more thoughts)", err=self._err)
             self._left_out = 0
 
     def _draw(self, number: int, parent: int, kind: str, line: str) -> None:
@@ -105,7 +107,7 @@ class ThoughtTree:
         from rich.tree import Tree
 
         self._trees[0] = Tree("thoughts", guide_style=_style("dim"))
-        console = Console(stderr=True, highlight=False)
+        console = Console(stderr=self._err, highlight=False)
         self._live = Live(_Tail(self._trees[0]), console=console, auto_refresh=False, redirect_stdout=False)
         self._live.start()
 

@@ -78,6 +78,8 @@ class Jury:
             "verifier": self.verifier.name,
             "ok": None if verdict is None else verdict.ok,
         }
+        if verdict is not None and verdict.score != float(verdict.ok):
+            detail["score"] = verdict.score
         why = "" if verdict is None else verdict.why[:MOST_WHY]
         self._ask.trace.step(self._strategy, "verdict", why, parent=parent, **detail)
         return verdict

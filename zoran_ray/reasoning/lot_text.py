@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from zoran_ray.reasoning.logic import Derived, Literal, Rule, read_literal, rule
+from zoran_ray.reasoning.thought_first import without_thought
 
 EXTRACT = """\
 Do not answer yet. First find the logic in the text above. Write it as one JSON object and nothing else:
@@ -99,8 +100,7 @@ def _words(literal: Literal, statements: Mapping[str, str]) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     """The first JSON object in a text that looks like what was asked for."""
-    # What a reasoning model thought first is not what it says.
-    said = text.rpartition("</think>")[2][:_MOST_CHARS]
+    said = without_thought(text)[:_MOST_CHARS]
     place, decoder = -1, json.JSONDecoder()
     for _ in range(_MOST_STARTS):
         place = said.find("{", place + 1)

@@ -1,17 +1,15 @@
 """What of a ReAct turn in the making can be said already: its thought, and nothing of its action. Pure.
 
-The same as `react_text.read_turn` and `react_native.spoken` find in the whole turn, found while it comes.
+The same as `react_text.read_turn` and `thought_first.spoken` find in the whole turn, found while it comes.
 """
 
 import re
 
 from zoran_ray.reasoning.aloud import stripped
 from zoran_ray.reasoning.completion import Hear
-from zoran_ray.reasoning.react_text import AFTER_LABEL, BEFORE_LABEL, LABEL, LABELS
+from zoran_ray.reasoning.react_text import AFTER_LABEL, BEFORE_LABEL, ENDS_THOUGHT, LABEL, LABELS
+from zoran_ray.reasoning.thought_first import THINK, THOUGHT
 
-_THINK, _THOUGHT = "<think>", "</think>"
-_ENDS = frozenset({"action", "final answer", "answer", "observation"})
-"""Labels after which nothing of a turn is thought."""
 _BEGINNINGS = "|".join(label[:length] for label in LABELS for length in range(len(label)))
 _MAY_BECOME = re.compile(
     f"{BEFORE_LABEL}+(?:{_BEGINNINGS}|(?:{'|'.join(LABELS)}){AFTER_LABEL})", re.IGNORECASE
@@ -49,10 +47,10 @@ class _AfterThinking:
             self._hear(piece)
             return
         self._held += piece
-        thinks = _THINK.startswith(self._held.lstrip()[: len(_THINK)])
-        if thinks and _THOUGHT not in self._held:
+        thinks = THINK.startswith(self._held.lstrip()[: len(THINK)])
+        if thinks and THOUGHT not in self._held:
             return
-        rest = self._held.partition(_THOUGHT)[2] if thinks else self._held
+        rest = self._held.partition(THOUGHT)[2] if thinks else self._held
         self._held = None
         self._hear(rest)
 
@@ -73,20 +71,20 @@ class _Thinking:
             return
         end = len(self._held)
         if self._thinks:
-            found = self._held.find(_THOUGHT)
+            found = self._held.find(THOUGHT)
             self._over = found >= 0
             # So many signs at the end may be the beginning of the mark.
-            end = found if self._over else max(0, end - len(_THOUGHT) + 1)
+            end = found if self._over else max(0, end - len(THOUGHT) + 1)
         ready, self._held = self._held[:end], self._held[end:]
         self._hear(ready)
 
     def _begins(self) -> bool:
         """Whether it is known how the text begins; a `<think>` is cut off."""
         bare = self._held.lstrip()
-        self._thinks = bare.startswith(_THINK)
-        self._begun = self._thinks or not _THINK.startswith(bare)
+        self._thinks = bare.startswith(THINK)
+        self._begun = self._thinks or not THINK.startswith(bare)
         if self._thinks:
-            self._held = bare.removeprefix(_THINK)
+            self._held = bare.removeprefix(THINK)
         return self._begun
 
 
@@ -114,7 +112,7 @@ class _Turn:
             return
         line = self._line = self._line + part
         found = LABEL.match(line)
-        if found and found[1].lower() in _ENDS:
+        if found and found[1].lower() in ENDS_THOUGHT:
             self._over = True
         elif not _MAY_BECOME.fullmatch(line) and not (found and found.end() == len(line)):
             self._line = None

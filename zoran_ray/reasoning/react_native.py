@@ -93,12 +93,6 @@ def carried_on(message: Message, calls: Sequence[ToolCall], text: str) -> Messag
     return {"role": "assistant", "content": text, "tool_calls": told, **_extra(message)}
 
 
-def spoken(text: str) -> tuple[str, str]:
-    """What a reasoning model thought first, and what it says."""
-    thought, mark, said = text.rpartition("</think>")
-    return (thought.replace("<think>", "").strip(), said.strip()) if mark else ("", text.strip())
-
-
 def _call(given: Mapping[str, Any], own: str, taken: set[str]) -> ToolCall:
     function = given.get("function")
     parts: Mapping[str, Any] = function if isinstance(function, Mapping) else {}

@@ -15,6 +15,7 @@ from typing import Any
 
 from zoran_ray.reasoning.acting import Offered
 from zoran_ray.reasoning.fence import harmless
+from zoran_ray.reasoning.thought_first import without_thought
 
 STOP = ("\nObservation:",)
 """What a tool shows is not for the model to write."""
@@ -46,6 +47,9 @@ _MOST_SHAPE = 2_000
 MOST_DEPTH = 32
 LABELS = ("thought", "action input", "action", "input", "observation", "final answer", "answer")
 """What a line of a turn may begin with, in any case, before a colon."""
+_ANSWERS = frozenset({"final answer", "answer"})
+ENDS_THOUGHT = _ANSWERS | {"action", "observation"}
+"""Labels after which nothing of a turn is thought."""
 BEFORE_LABEL, AFTER_LABEL = r"[ \t>*#_]*", r"[ \t*_]*"
 LABEL = re.compile(
     f"^{BEFORE_LABEL}({'|'.join(LABELS)}){AFTER_LABEL}:{AFTER_LABEL}", re.IGNORECASE | re.MULTILINE
@@ -96,15 +100,14 @@ def read_turn(text: str) -> Action | Final:
     Raises:
         Malformed: There is none.
     """
-    # What a reasoning model thought first is not what it says.
-    said = text.rpartition("</think>")[2]
+    said = without_thought(text)
     labels = list(LABEL.finditer(said))
     end = next((label.start() for label in labels if label[1].lower() == "observation"), len(said))
     labels = [label for label in labels if label.start() < end]
     for place, label in enumerate(labels):
         kind = label[1].lower()
         thought = _thought(said[: label.start()])
-        if kind in ("final answer", "answer"):
+        if kind in _ANSWERS:
             answer = said[label.end() : end].strip()
             if not answer:
                 raise Malformed("the final answer is empty.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zoran_ray.errors import InvalidRequest, RecordNotFound
+from zoran_ray.reasoning.budget import BudgetSpent
 from zoran_ray.reasoning.completion import Completion, Completions, Message, Sampling, Used
 from zoran_ray.reasoning.trace import Call
 
@@ -25,6 +26,8 @@ class Replay:
         calls: As they ended.
         most: The most that a call may use; to end where a budget ended, it must be that of the recording.
         patience_s: Longest wait of a call that the trace does not have.
+        spent: What a budget had no more of then, if one ended it: so ends a call that the trace does not
+            have, once all others are over.
     """
 
     def __init__(
@@ -32,10 +35,12 @@ class Replay:
         calls: Sequence[Call],
         most: Callable[[Sequence[Message], Sampling], Used] | None = None,
         patience_s: float = PATIENCE_S,
+        spent: str | None = None,
     ) -> None:
         self._calls = list(calls)
         self._most = most
         self._patience_s = patience_s
+        self._spent = spent
         self._taken = [False] * len(self._calls)
         self._over = [False] * len(self._calls)
         self._moved = asyncio.Event()
@@ -47,15 +52,16 @@ class Replay:
 
         Raises:
             RecordNotFound: The trace has no such call.
+            BudgetSpent: It has none, and a budget was spent then.
         """
         place = self._place(messages, sampling)
         try:
             async with asyncio.timeout(min(self._patience_s, deadline - time.monotonic())):
                 await self._wait_for(place)
         except TimeoutError:
-            raise RecordNotFound(
-                "The trace has no such call: replay it with the strategy and the question it was made with."
-            ) from None
+            raise self._absent() from None
+        if place == len(self._calls):
+            raise self._absent()
         return self._calls[place].answer
 
     def most(self, messages: Sequence[Message], sampling: Sampling) -> Used:
@@ -67,6 +73,13 @@ class Replay:
         """Recorded calls that nobody made yet."""
         return self._taken.count(False)
 
+    def _absent(self) -> BudgetSpent | RecordNotFound:
+        if self._spent is not None:
+            return BudgetSpent(self._spent)
+        return RecordNotFound(
+            "The trace has no such call: replay it with the strategy and the question it was made with."
+        )
+
     def _place(self, messages: Sequence[Message], sampling: Sampling) -> int:
         """Which call it is; beyond the end for one that is not there."""
         wanted = [dict(message) for message in messages]
@@ -77,9 +90,13 @@ class Replay:
                 return place
         return len(self._calls)
 
+    def _waits(self, place: int) -> bool:
+        """Whether calls before it go on; one that is not in the trace waits for all, or to be cancelled."""
+        return (place == len(self._calls) and self._spent is None) or not all(self._over[:place])
+
     async def _wait_for(self, place: int) -> None:
         try:
-            while place == len(self._calls) or not all(self._over[:place]):
+            while self._waits(place):
                 await self._moved.wait()
             # Then, time passed between one answer and the next: who waits for the former goes on first.
             for _ in range(_ROUNDS):

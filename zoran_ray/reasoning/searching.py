@@ -57,8 +57,13 @@ class RecordedSearch:
                 for step in trace["steps"]
                 if "passages" in step["detail"]
             ]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             raise InvalidRequest("This is no trace: its steps cannot be read.", param="trace") from None
+
+    @property
+    def left(self) -> int:
+        """Recorded searches that nobody made yet."""
+        return len(self._found)
 
     async def __call__(self, query: str, *, limit: int, deadline: float) -> Sequence[Found]:
         """As then. Raises: RecordNotFound: The trace has no such search."""

@@ -16,9 +16,12 @@ from zoran_ray.reasoning.verifiers.code import MOST_CODE, UnitTests
 from zoran_ray.reasoning.verifiers.exact import Exact, Numeric
 from zoran_ray.reasoning.verifiers.pattern import Regex
 from zoran_ray.reasoning.verifiers.schema import JsonSchema
+from zoran_ray.reasoning.verifiers.user import UserSupplied
 from zoran_ray.tools.code_runner import CodeRunner, NoRunner
 from zoran_ray.tools.pattern import MOST_PATTERN
 
+Own = Mapping[str, UserSupplied]
+"""Verifiers that are the operator's functions, by name."""
 _MOST = 10**15
 
 
@@ -26,15 +29,19 @@ class _Asked(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @abstractmethod
-    def verifier(self, runner: CodeRunner) -> Verifier:
-        """The verifier; code in answers runs in the runner. Raises: InvalidRequest: There is none such."""
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
+        """The verifier; code in answers runs in the runner.
+
+        Raises:
+            InvalidRequest: There is none such.
+        """
 
 
 class _Exact(_Asked):
     expected: str = Field(max_length=10_000)
     compare: Form = "text"
 
-    def verifier(self, runner: CodeRunner) -> Verifier:
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
         return Exact(self.expected, self.compare)
 
 
@@ -43,21 +50,21 @@ class _Numeric(_Asked):
     tolerance: float = Field(default=0.0, ge=0, le=_MOST, allow_inf_nan=False)
     relative: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
 
-    def verifier(self, runner: CodeRunner) -> Verifier:
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
         return Numeric(str(self.expected)[:100], self.tolerance, self.relative)
 
 
 class _Schema(_Asked):
     document: dict[str, Any] = Field(alias="schema")
 
-    def verifier(self, runner: CodeRunner) -> Verifier:
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
         return JsonSchema(self.document)
 
 
 class _Regex(_Asked):
     pattern: str = Field(max_length=MOST_PATTERN)
 
-    def verifier(self, runner: CodeRunner) -> Verifier:
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
         return Regex(self.pattern)
 
 
@@ -65,7 +72,7 @@ class _Arithmetic(_Asked):
     target: int = Field(ge=-_MOST, le=_MOST)
     numbers: tuple[int, ...] | None = Field(default=None, max_length=32)
 
-    def verifier(self, runner: CodeRunner) -> Verifier:
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
         numbers = None if self.numbers is None else tuple(map(Fraction, self.numbers))
         return Arithmetic(Fraction(self.target), numbers)
 
@@ -75,8 +82,19 @@ class _UnitTests(_Asked):
     seconds: float = Field(default=10.0, gt=0, le=120, allow_inf_nan=False)
     tell: bool = False
 
-    def verifier(self, runner: CodeRunner) -> Verifier:
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
         return UnitTests(runner, self.tests, self.seconds, self.tell)
+
+
+class _Own(_Asked):
+    name: str = Field(max_length=64)
+    arguments: dict[str, Any] = Field(default={}, max_length=32)
+
+    def verifier(self, runner: CodeRunner, own: Own) -> Verifier:
+        if self.name not in own:
+            hint = nearest(self.name, list(own)) if own else "'reasoning.verifiers' is empty here."
+            raise InvalidRequest(f"There is no verifier of that name; {hint}", param="name")
+        return own[self.name].given(self.arguments)
 
 
 KINDS: Mapping[str, type[_Asked]] = {
@@ -86,16 +104,20 @@ KINDS: Mapping[str, type[_Asked]] = {
     "regex": _Regex,
     "arithmetic": _Arithmetic,
     "unit-tests": _UnitTests,
+    "own": _Own,
 }
 """What may be asked for, by kind."""
 
 
-def verifier_of(asked: Mapping[str, Any], runner: CodeRunner | None = None) -> Verifier:
+def verifier_of(
+    asked: Mapping[str, Any], runner: CodeRunner | None = None, own: Own | None = None
+) -> Verifier:
     """The verifier of a request.
 
     Args:
         asked: `kind`, and the fields of that kind.
         runner: The sandbox in which code in answers is tested; without one it never is.
+        own: The operator's functions; None for none.
 
     Raises:
         InvalidRequest: There is no such verifier or field; says which there are, `param` says where.
@@ -107,7 +129,7 @@ def verifier_of(asked: Mapping[str, Any], runner: CodeRunner | None = None) -> V
         raise InvalidRequest(f"There is no such kind of verifier; {hint}", param="kind")
     try:
         return validated(KINDS[kind], fields, lambda path: f"verifier '{kind}'").verifier(
-            runner or NoRunner()
+            runner or NoRunner(), own or {}
         )
     except ConfigError as error:
         # Its text may show what was found, and an expected answer is nobody else's business.
