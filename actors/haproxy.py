@@ -18,6 +18,8 @@ from pathlib import Path
 BINARY = "ZORAN_HAPROXY_BINARY"
 RUN_DIR = "ZORAN_HAPROXY_RUN_DIR"
 HEADER_TIMEOUT = "ZORAN_HAPROXY_HEADER_TIMEOUT_S"
+TLS_CERT = "ZORAN_HAPROXY_TLS_CERT"
+TLS_KEY = "ZORAN_HAPROXY_TLS_KEY"
 _PR_SET_PDEATHSIG = 1
 _CHECK_S = 5
 """Seconds a gateway may take to say that it is well. By default it is the interval, one second: hundreds of
@@ -60,6 +62,16 @@ _PAGES: Mapping[int, tuple[str, str, str, str, int | None]] = {
 _SERVE_HEADERS = ("x-request-disconnect-disabled", "x-request-timeout-seconds")
 
 
+# A node whose cable is out says nothing; without these, requests at its gateway would wait as long as an
+# answer may take. They end after idle + interval × count seconds, and what it has not acknowledged as soon.
+_KEEPALIVE = """    option srvtcpka
+    srvtcpka-idle 4s
+    srvtcpka-intvl 2s
+    srvtcpka-cnt 3
+    default-server tcp-ut 10s
+"""
+
+
 def page(status: int) -> bytes:
     """A complete HTTP response with OpenAI's error body, as HAProxy's `errorfile` wants it."""
     reason, kind, code, message, retry_s = _PAGES[status]
@@ -74,13 +86,45 @@ def page(status: int) -> bytes:
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
-def rewritten(config: str, run_dir: str, header_timeout_s: int) -> str:
+# Forward secrecy and authenticated encryption alone; TLS 1.3 has no other.
+_TLS = "ssl-min-ver TLSv1.2 ciphers ECDHE+AESGCM:ECDHE+CHACHA20 alpn h2,http/1.1"
+
+
+def pair_file(run_dir: str) -> Path:
+    """Where HAProxy reads certificate and key from, in one file."""
+    return Path(run_dir, "tls.pem")
+
+
+def copy_pair(run_dir: str, certificate: str, key: str) -> None:
+    """Put both into one private file, unless they do not belong together.
+
+    Serve starts HAProxy anew whenever a gateway comes or goes. In the middle of a rotation that would leave
+    us without a proxy: what was copied last stays.
+    """
+    import ssl  # 20 ms that a start without TLS does not pay
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password=lambda: "")
+        both = Path(certificate).read_bytes().rstrip() + b"\n" + Path(key).read_bytes()
+    except (OSError, ssl.SSLError) as error:
+        sys.stderr.write(f"{certificate} and {key} are no pair, the last one stays: {error}\n")
+        return
+    # Another start may do the same.
+    draft = pair_file(run_dir).with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(both)
+    draft.replace(pair_file(run_dir))
+
+
+def rewritten(config: str, run_dir: str, header_timeout_s: int, *, tls: bool = False) -> str:
     """The configuration with side ports moved to sockets in `run_dir`, our error pages and a time limit.
 
     Args:
         config: What Serve wrote, or an earlier result of this function (which it leaves as it is).
         run_dir: Folder only its owner can enter.
         header_timeout_s: Seconds a client has to send a request head.
+        tls: Whether the public side speaks TLS, with the pair in `pair_file(run_dir)`.
     """
     if "# zoran" in config:
         return config
@@ -100,7 +144,7 @@ def rewritten(config: str, run_dir: str, header_timeout_s: int) -> str:
     config = re.sub(
         r"(?m)^defaults$",
         f"# zoran\ndefaults\n    timeout http-request {header_timeout_s}s\n"
-        f"    timeout check {_CHECK_S}s\n{pages.rstrip()}",
+        f"    timeout check {_CHECK_S}s\n{_KEEPALIVE}{pages.rstrip()}",
         config,
         count=1,
     )
@@ -111,7 +155,10 @@ def rewritten(config: str, run_dir: str, header_timeout_s: int) -> str:
         config,
     )
     dropped = "".join(f"    http-request del-header {name}\n" for name in _SERVE_HEADERS)
-    return re.sub(r"(?m)^(frontend http_frontend\n(\s+bind .*\n))", rf"\1{dropped}", config, count=1)
+    secured = f" ssl crt {pair_file(run_dir)} {_TLS}" if tls else ""
+    return re.sub(
+        r"(?m)^(frontend http_frontend\n\s+bind .*)\n", rf"\1{secured}\n{dropped}", config, count=1
+    )
 
 
 def _die_with_parent() -> None:
@@ -125,9 +172,12 @@ def main(argv: list[str]) -> None:
     run_dir = os.environ[RUN_DIR]
     for status in _PAGES:
         Path(run_dir, f"{status}.http").write_bytes(page(status))
+    certificate, key = os.environ.get(TLS_CERT), os.environ.get(TLS_KEY)
+    if certificate and key:
+        copy_pair(run_dir, certificate, key)
     if "-f" in argv:
-        path = Path(argv[argv.index("-f") + 1])
-        path.write_text(rewritten(path.read_text(), run_dir, int(os.environ[HEADER_TIMEOUT])))
+        path, limit_s = Path(argv[argv.index("-f") + 1]), int(os.environ[HEADER_TIMEOUT])
+        path.write_text(rewritten(path.read_text(), run_dir, limit_s, tls=bool(certificate and key)))
     _die_with_parent()
     binary = os.environ[BINARY]
     os.execv(binary, [binary, *argv])  # noqa: S606

@@ -87,15 +87,21 @@ def payload(
     extra = body.usage_options()
     if model is not None:
         extra["model"] = model
-    return body.encoded(extra | salt(key) | dict(turn or {}))
+    return body.encoded(extra | salt(key, body.document.get("cache_salt")) | dict(turn or {}))
 
 
-def salt(key: KeyInfo) -> dict[str, str]:
+def salt(key: KeyInfo, given: object = None) -> dict[str, str]:
     """What keeps a tenant's prefixes apart from those of others in the engine's cache.
 
     Without it, time to first token tells a tenant what others have asked (CVE-2025-46570).
+
+    Args:
+        key: Of a tenant, or of none: then callers may say themselves what they share, among themselves.
+        given: The request's own `cache_salt`.
     """
-    return {"cache_salt": hashlib.sha256(key.tenant.encode()).hexdigest()[:32]} if key.tenant else {}
+    # No tenant's name begins with a NUL, so a salt that is given is never the one of a tenant.
+    of = key.tenant or (f"\0{given}" if type(given) is str and given else "")
+    return {"cache_salt": hashlib.sha256(of.encode()).hexdigest()[:32]} if of else {}
 
 
 async def _whole(reply: Reply, body: RequestBody, outgoing: Outgoing, account: Account) -> None:

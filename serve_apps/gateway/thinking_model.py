@@ -215,7 +215,7 @@ class InnerModel:
         reach, exchange = self._reach, self._exchange
         order = turn(exchange, reach.arms.catalogue, self._name)
         streamed = {} if spoken is None else _STREAMED
-        sent = orjson.dumps(document | streamed | salt(exchange.key) | order)
+        sent = orjson.dumps(document | streamed | salt(exchange.key, document.get("cache_salt")) | order)
         number = exchange.account.tries
         headers = {**exchange.headers, "x-request-id": f"{exchange.request_id}-{number}"}
         ask = partial(self._of_one, sent=sent, headers=headers, spoken=spoken)

@@ -91,12 +91,23 @@ def test_heads_are_limited_and_clients_cannot_steer_serve(config):
     ]
 
 
+WATCHED = (
+    *("    option srvtcpka", "    srvtcpka-idle 4s", "    srvtcpka-intvl 2s", "    srvtcpka-cnt 3"),
+    "    default-server tcp-ut 10s",
+)
+
+
+def test_a_gateway_whose_node_is_silent_is_missed(config):
+    defaults = config[config.index("defaults") : config.index("backend ")]
+    assert all(line in defaults for line in WATCHED)
+
+
 def test_the_rest_is_as_serve_wrote_it(original, config):
     touched = re.compile(
         r"bind|errorfile|stats socket|splice-request|log global"
         r"|http-request (return status 404|deny|del-header)"
     )
-    ours = ("# zoran", "    timeout http-request 7s", "    timeout check 5s")
+    ours = ("# zoran", "    timeout http-request 7s", "    timeout check 5s", *WATCHED)
     kept = [line for line in config.splitlines() if not touched.search(line) and line not in ours]
     assert kept == [line for line in original.splitlines() if not touched.search(line)]
 

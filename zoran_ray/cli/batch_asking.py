@@ -1,5 +1,6 @@
 """Asks a server over HTTP for one line of a file. Knows aiohttp and OpenAI's error bodies, no files."""
 
+import ssl
 from types import TracebackType
 from typing import Self
 
@@ -23,21 +24,30 @@ class HttpAsk:
         api_key: Sent as bearer token; None for a server that needs none.
         concurrency: Connections at a time.
         timeout_s: Longest that one answer may take, in seconds.
+        trust: How the server is known by its certificate; None: as any other server is.
     """
 
-    def __init__(self, base_url: str, api_key: str | None, concurrency: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        concurrency: int,
+        timeout_s: float,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self._base = endpoint(base_url)
         self._headers = headers(api_key) | {
             "content-type": "application/json",
             TURN_HEADER: WAITS,
         }
         self._concurrency = concurrency
+        self._trust: ssl.SSLContext | bool = trust or True
         self._timeout_s = timeout_s
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             headers=self._headers,
-            connector=aiohttp.TCPConnector(limit=self._concurrency),
+            connector=aiohttp.TCPConnector(limit=self._concurrency, ssl=self._trust),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             trust_env=not is_loopback(self._base),
             auto_decompress=True,

@@ -53,7 +53,7 @@ def check(
     """Whether a profile, a `.env` and the secrets' files will do; says what is wrong and how to mend it."""
     if profile is None and env is None and secrets is None:
         raise typer.BadParameter("Say what to check: a profile, --env or --secrets.")
-    problems = [*_profile_problems(profile, to), *_env_problems(env), *_secret_problems(secrets)]
+    problems = [*_profile_problems(profile, to), *_env_problems(env, secrets), *_secret_problems(secrets)]
     if problems:
         raise ConfigError("\n".join(problems))
     if as_json:
@@ -85,8 +85,8 @@ def _profile_problems(path: Path | None, to: Literal["compose", "helm", "ray"] |
     return [] if path is None else [f"{path}: {each}" for each in contradictions(read_profile(path), to)]
 
 
-def _env_problems(path: Path | None) -> list[str]:
-    from zoran_ray.cluster_config import env_problems
+def _env_problems(path: Path | None, secrets: Path | None) -> list[str]:
+    from zoran_ray.cluster_config import env_problems, missing_secrets
 
     if path is None:
         return []
@@ -94,7 +94,8 @@ def _env_problems(path: Path | None) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}. Copy .env.example and fill it in.") from None
-    return [f"{path}: {each}" for each in env_problems(text)]
+    missing = missing_secrets(text, secrets) if secrets is not None and secrets.is_dir() else ()
+    return [f"{path}: {each}" for each in (*env_problems(text), *missing)]
 
 
 def _secret_problems(folder: Path | None) -> list[str]:

@@ -25,6 +25,12 @@ def serve(
         Path | None, typer.Option(help="YAML file with models and arms; followed while it is edited.")
     ] = None,
     engine_arg: EngineArgs = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="PEM file with the endpoint's certificate, for HTTPS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="PEM file with its key, closed to other users.")
+    ] = None,
     gateways: Annotated[int | None, typer.Option(min=1, max=64, help="Gateway replicas.")] = None,
     state_dir: StateDir = None,
     config: ConfigFile = None,
@@ -40,6 +46,8 @@ def serve(
         state_dir=state_dir,
         server__host=host,
         server__port=port,
+        server__tls_cert=tls_cert.absolute() if tls_cert else None,
+        server__tls_key=tls_key.absolute() if tls_key else None,
         server__gateways=gateways,
         log__format=log_format,
     )

@@ -6,7 +6,7 @@ rendered repeats that name. `secret_files` alone looks into such files, and tell
 
 from zoran_ray.cluster_config.checks import Contradiction, contradictions, require_coherent
 from zoran_ray.cluster_config.compose_env import compose_env
-from zoran_ray.cluster_config.env_file import env_problems
+from zoran_ray.cluster_config.env_file import env_problems, missing_secrets
 from zoran_ray.cluster_config.helm_values import helm_values
 from zoran_ray.cluster_config.profile import ClusterProfile, read_profile
 from zoran_ray.cluster_config.ray_up import ray_up
@@ -19,6 +19,7 @@ __all__ = [
     "contradictions",
     "env_problems",
     "helm_values",
+    "missing_secrets",
     "ray_up",
     "read_profile",
     "require_coherent",

@@ -45,6 +45,7 @@ class ServerRecord:
         url: Where it serves.
         started: When it was ready, Unix time in seconds.
         processes: What it started.
+        certificate: File with the certificate by which the address is known; empty: it speaks plain HTTP.
     """
 
     pid: int
@@ -52,6 +53,7 @@ class ServerRecord:
     url: str
     started: float
     processes: tuple[ProcessRecord, ...] = ()
+    certificate: str = ""
 
     @property
     def server(self) -> ProcessRecord:
@@ -111,5 +113,10 @@ def _parsed(data: dict[str, Any]) -> ServerRecord:
         for each in data["processes"]
     )
     return ServerRecord(
-        int(data["pid"]), float(data["create_time"]), str(data["url"]), float(data["started"]), processes
+        int(data["pid"]),
+        float(data["create_time"]),
+        str(data["url"]),
+        float(data["started"]),
+        processes,
+        str(data.get("certificate", "")),
     )
