@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sees to it that a Docker daemon answers, for tests: the one that runs, or Debian's, installed and started here.
-#   scripts/dockerd.sh FOLDER        FOLDER takes its data
+#   scripts/dockerd.sh FOLDER        FOLDER takes its data; no container has a network
+#   scripts/dockerd.sh FOLDER net    the same with a bridge and published ports, as Compose wants them
 #   scripts/dockerd.sh FOLDER stop   ends one that was started so, and removes FOLDER
 # Exit status 1, and the reason on stderr, where none can run. Needs root to start one; asks for nothing.
 set -eu
@@ -16,6 +17,11 @@ if [ "${2:-}" = stop ]; then
         tries=0
         while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 60 ]; do tries=$((tries + 1)); sleep 0.5; done
     fi
+    if [ -s "$folder/forward" ]; then
+        # dockerd leaves its rules, and drops what this machine forwards for others.
+        iptables-save 2>/dev/null | grep -vi docker | iptables-restore || true
+        iptables --policy FORWARD "$(cat "$folder/forward")" || true
+    fi
     rm -rf "$folder" || true
     exit 0
 fi
@@ -28,10 +34,16 @@ if ! command -v dockerd >/dev/null 2>&1; then
     { timeout 300 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends docker.io; } >"$folder/apt.log" 2>&1 </dev/null \
         || fail "docker.io cannot be installed: $(tail -n 1 "$folder/apt.log")"
 fi
-# No container has a network, so the daemon needs neither a bridge nor the firewall.
+network="--bridge=none --iptables=false --ip6tables=false"
+if [ "${2:-}" = net ]; then
+    network="--ip6tables=false"
+    forward=$(iptables --list-rules FORWARD 2>/dev/null | sed -n 's/^-P FORWARD //p')
+    [ -n "$forward" ] || fail "there is no iptables here, or it may not be used."
+    printf '%s' "$forward" >"$folder/forward"
+fi
 for driver in overlay2 vfs; do
     dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/dockerd.pid" \
-        --bridge=none --iptables=false --ip6tables=false --storage-driver "$driver" >"$folder/dockerd.log" 2>&1 </dev/null &
+        $network --storage-driver "$driver" >"$folder/dockerd.log" 2>&1 </dev/null &
     pid=$!
     tries=0
     while [ "$tries" -lt 60 ] && kill -0 "$pid" 2>/dev/null; do

@@ -8,12 +8,13 @@ ARG ZORAN_IMAGE=zoran:0.1.0-cpu
 
 # hadolint ignore=DL3006
 FROM ${ZORAN_IMAGE} AS source
-WORKDIR /tmp/sandbox
+# The image's user may write in its home alone.
+WORKDIR /home/zoran
 COPY cluster/docker/sandbox_root.py .
-RUN ["python", "sandbox_root.py", "/tmp/sandbox/root"]
+RUN ["python", "sandbox_root.py", "/home/zoran/root"]
 
 FROM scratch
-COPY --from=source --chown=0:0 /tmp/sandbox/root/ /
+COPY --from=source --chown=0:0 /home/zoran/root/ /
 # The same as in `zoran_ray.sandbox.image_archive`; a test compares them.
 ENV PATH=/usr/local/bin:/usr/bin:/bin \
     HOME=/work \

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.containers import compose_words
 from zoran_ray.cluster_config import compose_env, env_problems, read_profile
 from zoran_ray.cluster_config.compose_env import VARIABLES
 
@@ -155,11 +155,11 @@ def test_half_filled_is_told(root: Path, before: str, after: str, told: str) -> 
 
 
 def _compose_config(root: Path, env: Path) -> "subprocess.CompletedProcess[str]":
-    binary = shutil.which("docker-compose")
-    if binary is None:
-        pytest.skip("COMPOSE ITSELF WAS NOT ASKED: there is no docker-compose here")
+    words = compose_words()
+    if not words:
+        pytest.skip("COMPOSE ITSELF WAS NOT ASKED: there is no Docker Compose here")
     return subprocess.run(
-        [binary, "--env-file", str(env), "--profile", "*", "config", "--format", "json"],
+        [*words, "--env-file", str(env), "--profile", "*", "config", "--format", "json"],
         cwd=root,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
         capture_output=True,

@@ -36,10 +36,18 @@ def test_what_runs_is_not_root_and_has_nothing_to_build_with(root: Path) -> None
     assert "HEALTHCHECK" in stages["runtime"]
     for name in ("runtime", "cpu", "gpu"):
         body = re.sub(r"(?m)^#.*$", "", stages[name])
-        assert not re.search(r"\b(gcc|g\+\+|make|build-essential|uv)\b", body), name
-        assert "USER root" not in body
+        assert not re.search(r"\bgcc\b|\bg\+\+|\b(make|build-essential|uv)\b", body), name
+        assert not re.search(r"(?m)^USER (?!10001)", body)
     assert re.search(r"pip uninstall", stages["runtime"])
-    assert set(re.findall(r"(?m)^FROM runtime AS (\S+)$", text)) == {"cpu", "gpu"}
+    assert set(re.findall(r"(?m)^FROM runtime AS (\S+)$", text)) == {"cpu", "runtime-gpu"}
+    assert re.findall(r"(?m)^FROM runtime-gpu AS (\S+)$", text) == ["gpu"]
+
+
+def test_only_a_gpu_brings_a_compiler_and_root_is_left_again(root: Path) -> None:
+    """Triton's driver for NVIDIA is C that it compiles where the GPU is."""
+    body = _stages((root / DOCKERFILE).read_text())["runtime-gpu"]
+    assert re.search(r"install --no-install-recommends -y g\+\+ ", body)
+    assert re.findall(r"(?m)^USER (\S+)$", body) == ["0:0", "10001:10001"]
 
 
 def test_the_base_is_pinned_and_its_digest_can_be_given(root: Path) -> None:

@@ -29,6 +29,20 @@ def test_defaults_depend_on_the_device():
     assert "--disable-fastapi-docs" in line(spec, "gpu")
 
 
+def test_without_a_compiler_a_model_on_a_cpu_is_run_eagerly(monkeypatch, tmp_path):
+    spec = ModelSpec(name="m", source="org/model")
+    compiler = tmp_path / "g++"
+    compiler.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "--enforce-eager" not in line(spec, "cpu")
+    compiler.unlink()
+    assert "--enforce-eager" in line(spec, "cpu")
+    assert "--enforce-eager" not in line(spec, "gpu")
+    assert "--no-enforce-eager" in line(
+        ModelSpec(name="m", source="org/model", engine_args={"enforce_eager": False}), "cpu"
+    )
+
+
 def test_what_the_operator_says_wins_in_either_spelling():
     for name in ("gpu_memory_utilization", "gpu-memory-utilization"):
         argv = line(ModelSpec(name="m", source="org/model", engine_args={name: 0.5}))

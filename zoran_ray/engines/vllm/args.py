@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import shutil
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -92,13 +93,19 @@ def argv(spec: ModelSpec, *, device: str) -> list[str]:
                 param=f"engine_args.{name}",
             )
     merged: dict[str, Any] = dict(_COMMON_DEFAULTS)
-    merged |= _CPU_DEFAULTS if device == "cpu" else {}
+    merged |= _cpu_defaults() if device == "cpu" else {}
     merged |= _PACKAGED_DEFAULTS.get(spec.source, {})
     merged |= {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
     line = ["--model", model_path(spec), "--served-model-name", spec.public_name, spec.name]
     for name, value in merged.items():
         line += _flag(name, value)
     return line
+
+
+def _cpu_defaults() -> dict[str, Any]:
+    # torch.compile makes C++ of a model on a CPU. Where nothing can compile it, as in our image, the engine
+    # would not start at all.
+    return {**_CPU_DEFAULTS, **({} if shutil.which("g++") else {"enforce_eager": True})}
 
 
 def _flag(name: str, value: Any) -> list[str]:
