@@ -1,6 +1,6 @@
 # The only commands anyone needs to know. Each sets up what it needs and is quick the second time.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory bench-reasoning bench-batch bench-autopilot lock train-pocket pocket clean
+.PHONY: help setup setup-dev serve test test-fast test-faults check format bench bench-serving bench-routing bench-memory bench-reasoning bench-batch bench-autopilot bench-cluster test-cluster test-release lock train-pocket pocket clean
 
 ARGS ?=
 PY := .venv/bin/python
@@ -17,14 +17,20 @@ setup-dev:      ## The same plus what tests and checks need
 serve: setup    ## Serve on 127.0.0.1:8080 (ARGS="--model Qwen/Qwen3-0.6B")
 	@.venv/bin/zoran serve $(ARGS)
 
-test: setup-dev ## All tests but the fault injection (ARGS="-k something")
-	@$(PY) -m pytest -m "not faults" $(ARGS)
+test: setup-dev ## All tests but fault injection, several hosts and those of a release (ARGS="-k something")
+	@$(PY) -m pytest -m "not faults and not hosts and not release" $(ARGS)
 
 test-faults: setup-dev ## Fault injection on a running stack; wants an otherwise idle machine
 	@$(PY) -m pytest -m faults -s $(ARGS)
 
+test-release: setup-dev ## Before a release: the image as Docker runs it, every dashboard on a real Prometheus
+	@$(PY) -m pytest -m release -s $(ARGS)
+
+test-cluster: setup-dev ## A cluster of three hosts in network namespaces, and what befalls it; root only
+	@$(PY) -m pytest -m hosts -s $(ARGS)
+
 test-fast: setup-dev ## Tests that need neither Ray nor an engine nor Docker
-	@$(PY) -m pytest -m "not integration and not engine and not docker" $(ARGS)
+	@$(PY) -m pytest -m "not integration and not engine and not docker and not hosts and not release" $(ARGS)
 
 check: setup-dev ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
@@ -36,7 +42,7 @@ format: setup-dev ## Format the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: bench-serving bench-routing bench-memory bench-reasoning bench-batch bench-autopilot ## All benchmarks
+bench: bench-serving bench-routing bench-memory bench-reasoning bench-batch bench-autopilot bench-cluster ## All benchmarks
 
 bench-serving: setup-dev ## Serving against bare vLLM, Ray Serve LLM and LiteLLM; writes benchmarks/README.md
 	@benchmarks/serving/peers.sh
@@ -68,6 +74,9 @@ bench-batch: setup-dev ## Batches against LLM.generate and Ray Data; writes benc
 # A run that was cut goes on where it was. Of a part of it nothing is published.
 bench-autopilot: setup-dev ## What the autopilot merges, survives and lets out; writes benchmarks/README.md
 	@$(PY) -m benchmarks.autopilot $(if $(filter --only --bugs --points --jobs --rounds,$(ARGS)),,--write-readme) $(ARGS)
+
+bench-cluster: setup-dev ## The control plane in large, more gateways, parts that are killed; writes benchmarks/README.md
+	@$(PY) -m benchmarks.cluster $(if $(filter --only --quick,$(ARGS)),,--write-readme) $(ARGS)
 
 train-pocket: setup-dev ## Train the embedded model again (CPU minutes)
 	@$(PY) -m zoran_ray.pocket.train --out zoran_ray/pocket/model $(ARGS)

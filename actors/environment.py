@@ -74,6 +74,9 @@ def ray_environment(settings: Settings, run_dir: Path) -> dict[str, str]:
         "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
         "ZORAN_HAPROXY_RUN_DIR": str(run_dir),
         "ZORAN_HAPROXY_HEADER_TIMEOUT_S": str(settings.server.header_timeout_s),
+        # Paths, never what is in them; empty: plain HTTP.
+        "ZORAN_HAPROXY_TLS_CERT": str(settings.server.tls_cert or ""),
+        "ZORAN_HAPROXY_TLS_KEY": str(settings.server.tls_key or ""),
     }
 
 

@@ -3,15 +3,18 @@
 import logging
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from serve_apps.gateway.deployment import gateway_app
 from serve_apps.vllm_replica import replica_app
+from zoran_ray.engines.offering import fingerprint
 from zoran_ray.messages import ModelInfo
 from zoran_ray.models_file import ModelSpec
 from zoran_ray.settings import Settings
 
 GATEWAY_APP = "gateway"
+_MODEL_APP = "model-"
 
 
 def start_serve(settings: Settings) -> None:
@@ -40,15 +43,36 @@ def deploy_gateway(settings: Settings, *, pin: bool) -> None:
     _run(app, GATEWAY_APP, route_prefix="/")
 
 
-def describe(spec: ModelSpec, description: str) -> ModelInfo:
-    """The model as a new generation that is about to be deployed."""
-    generation = uuid.uuid4().hex[:8]
+def models_left() -> frozenset[str]:
+    """Generations that a server before has left running in this cluster; blocks for a moment."""
+    from ray import serve
+
+    applications = serve.status().applications.items()
+    names = (name for name, app in applications if app.status not in ("DELETING", "DEPLOY_FAILED"))
+    return frozenset(name.removeprefix(_MODEL_APP) for name in names if name.startswith(_MODEL_APP))
+
+
+def model_app(generation: str) -> str:
+    """Name of a generation's application."""
+    return f"{_MODEL_APP}{generation}"
+
+
+def describe(spec: ModelSpec, description: str, left: Collection[str] = ()) -> ModelInfo:
+    """The model as a generation: one of `left` that runs with these settings, or a new one.
+
+    Args:
+        description: One line about it, if its specification has none.
+        left: Generations that a server before has left running.
+    """
+    mark = fingerprint(spec)
+    known = next((each for each in left if each.startswith(mark)), None)
+    generation = known or mark + uuid.uuid4().hex[:8]
     adapters = (_adapter_name(a) for a in spec.engine_args.get("lora_modules") or ())
     return ModelInfo(
         name=spec.public_name,
         aliases=(spec.name, *(a for a in adapters if a)),
         generation=generation,
-        app=f"model-{generation}",
+        app=model_app(generation),
         source=spec.source,
         description=spec.description or description,
         created=int(time.time()),

@@ -8,12 +8,12 @@ setting: that is told to callers anew as soon as the models file says it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.names import call_registry
-from serve_apps.app import delete_app, deploy_model, describe
+from serve_apps.app import delete_app, deploy_model, describe, model_app
 from zoran_ray.engines.offering import described, left_alone, offer_row, offered, runs_alike
 from zoran_ray.engines.static import is_static, probe
 from zoran_ray.errors import DeadlineExceeded, InvalidRequest, ModelNotFound
@@ -53,11 +53,25 @@ class ModelKeeper:
         self._file = file or ModelsFile.model_construct()
         self._served: dict[str, _Served] = {}
         self._busy: set[str] = set()
+        self._left: set[str] = set()
+
+    def find(self, left: Iterable[str]) -> None:
+        """Know of generations that a server before has left running. What `begin` wants just so goes on
+        running; `end_left` ends the others."""
+        self._left = set(left)
+
+    def end_left(self) -> None:
+        """Take down what a server before has left and nobody began; its replicas drain first."""
+        for generation in self._left:
+            delete_app(model_app(generation))
+        self._left.clear()
 
     def begin(self, spec: ModelSpec) -> ModelInfo:
         """Deploy a model's next generation; where there is none yet, requests for it may wait already."""
-        served = self._as_told(spec, describe(spec, ""))
-        if not is_static(spec):
+        served = self._as_told(spec, describe(spec, "", self._left))
+        if served.info.generation in self._left:
+            self._left.remove(served.info.generation)
+        elif not is_static(spec):
             deploy_model(spec, served.info, self._settings)
         self._served.setdefault(served.info.name, served)
         return served.info

@@ -15,12 +15,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from actors.environment import prepare_environment
 from zoran_ray.access import KeyStore
+from zoran_ray.certificates import require_pair, trusting
 from zoran_ray.config import Loaded, home_dir, model_from_source
 from zoran_ray.control import (
     ControlServer,
@@ -42,6 +44,7 @@ from zoran_ray.houses import require_own_houses
 from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.privacy import prepare_privacy
 from zoran_ray.processes import descendants, end, process_row, require_free, role
+from zoran_ray.reasoning.verifiers import load_verifiers
 
 OnProgress = Callable[[str, str], None]
 
@@ -116,7 +119,8 @@ class Server:
         """Where this server answers, as a client on this machine reaches it."""
         host, port = self._settings.server.host, self._settings.server.port
         reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
-        return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+        name = f"[{reachable}]" if ":" in reachable else reachable
+        return f"{self._settings.server.scheme}://{name}:{port}"
 
     @property
     def _catalogue(self) -> ModelsFile:
@@ -146,6 +150,8 @@ class Server:
 
     def _check(self) -> None:
         """Everything that can be known to fail before a process is started."""
+        if (given := self._settings.server).tls_cert and given.tls_key:
+            require_pair(given.tls_cert, given.tls_key)
         self._run_dir.mkdir(mode=0o700)
         prepare_environment(self._settings, self._run_dir)
         require_own_houses()
@@ -163,6 +169,7 @@ class Server:
                 param="server.host",
             )
         prepare_privacy(self._settings.privacy, self._state_dir)
+        load_verifiers(self._settings.reasoning.verifiers)
         # A cluster that was joined may have its proxies there already.
         if self._settings.cluster.address is None:
             require_free(server.host, server.port)
@@ -187,19 +194,26 @@ class Server:
             self._stop.set()
             return
         await serve_imported
+        if self._settings.cluster.address:
+            from actors.head_notice import keep_telling
+
+            self._chores.append(asyncio.create_task(keep_telling()))
         # Ray installs handlers of its own.
         for signum in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
         self._remember_processes()
         start_control_plane(self._settings)
-        from serve_apps.app import deploy_gateway, start_serve
+        from serve_apps.app import deploy_gateway, models_left, start_serve
         from serve_apps.edits import CatalogueEdits
         from serve_apps.models import ModelKeeper, describe_embedded
 
         self._progress("cluster", "starting Serve")
         await asyncio.to_thread(start_serve, self._settings)
         self._keeper = ModelKeeper(self._settings, describe_embedded, self._catalogue)
+        # Where the head was lost, workers have gone on serving: nothing is loaded twice for it.
+        self._keeper.find(await asyncio.to_thread(models_left))
         begun = [(spec, await asyncio.to_thread(self._keeper.begin, spec)) for spec in self._loaded.models]
+        await asyncio.to_thread(self._keeper.end_left)
         build = installed_build()
         pin = bool(build and build.device == "cpu") and any(
             s.pin_cores != "off" for s in self._loaded.models
@@ -219,9 +233,10 @@ class Server:
 
     async def _until_answering(self) -> None:
         """The endpoint answers through its own front door."""
+        ready = partial(_answers, self.url + "/ready", self._settings.server.tls_cert)
         try:
             async with asyncio.timeout(_READY_S):
-                while not await asyncio.to_thread(_answers, self.url + "/ready"):
+                while not await asyncio.to_thread(ready):
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
             raise ZoranError(
@@ -343,7 +358,14 @@ class Server:
         known = (record_of(process.pid, role(process)) for process in descendants())
         write_record(
             self._state_dir,
-            ServerRecord(me.pid, me.create_time, self.url, self._started, tuple(r for r in known if r)),
+            ServerRecord(
+                me.pid,
+                me.create_time,
+                self.url,
+                self._started,
+                tuple(r for r in known if r),
+                str(self._settings.server.tls_cert or ""),
+            ),
         )
 
     def _key_store(self) -> KeyStore:
@@ -363,15 +385,15 @@ def _folder_for_sockets() -> Path:
     return usual if len(os.fsencode(usual)) <= _LONGEST_RUN_DIR_BYTES else Path("/tmp", name)  # noqa: S108
 
 
-# Not through a proxy that the environment names: the address is this machine's.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def _answers(url: str) -> bool:
+def _answers(url: str, certificate: Path | None = None) -> bool:
+    # Not through a proxy that the environment names: the address is this machine's.
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     try:
-        with _direct.open(url, timeout=2) as response:
+        if certificate is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=trusting(certificate)))
+        with urllib.request.build_opener(*handlers).open(url, timeout=2) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, ConfigError):
         return False
 
 

@@ -1,6 +1,7 @@
 """A request to one replica's private HTTP application: open it, read it, never more than once per try."""
 
 import io
+import socket
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -10,6 +11,9 @@ from zoran_ray.errors import UpstreamError
 from zoran_ray.messages import ReplicaInfo
 
 _CONNECT_S = 2.0
+# A node whose cable is out says nothing: its silence is missed after idle + interval × count seconds, and
+# what was sent and not taken after the last, in milliseconds.
+_KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 _MOST_BUFFERED_BYTES = 256 * 1024 * 1024
 _LARGE_BODY_BYTES = 1024 * 1024
 _DRAINING = DRAINING_HEADER.decode()
@@ -29,7 +33,7 @@ class Upstream:
     def start(self) -> None:
         """Open the pool; needs a running event loop."""
         # Limits live in the gateway's admission: a second queue in the pool would only hide load.
-        pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_watched_socket)
         self._session = aiohttp.ClientSession(
             connector=pool,
             auto_decompress=False,
@@ -136,3 +140,15 @@ class Reply:
             self._response.release()
         else:
             self._response.close()
+
+
+def _watched_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket whose connection ends when the other side's node is gone without a word."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Other systems name them otherwise; there a node is missed by the request's deadline.
+        if (option := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made

@@ -188,6 +188,24 @@ def test_a_head_that_ends_takes_the_server_along(tmp_path: Path, listening: int)
             signal.signal(number, handler)
 
 
+def test_a_server_without_ray_is_not_waited_for(
+    tmp_path: Path, listening: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would try for long to end in order what is gone; until then there is no new head."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr("zoran_ray.cli.node._LOST_S", 0.2)
+    try:
+        deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+        serve = _sleeper(tmp_path, "serve", deaf)
+        waits = f"p = pathlib.Path({str(tmp_path / 'serve')!r})\nwhile not p.exists(): time.sleep(0.05)"
+        ray = [sys.executable, "-c", f"import pathlib, time\n{waits}\nraise SystemExit(7)"]
+        assert _side_by_side(ray, serve, dict(os.environ), Endpoint("127.0.0.1", listening), 5) == 7
+        assert _gone(_pid(tmp_path / "serve"))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def test_a_head_that_does_not_start_starts_no_server(tmp_path: Path, closed_port: int) -> None:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -351,3 +351,25 @@ def test_what_is_said_of_a_model():
     again = describe(spec(), "")
     assert again.generation != first.generation
     assert again.app != first.app
+
+
+async def test_a_server_after_another_goes_on_with_what_runs(keeper, serve, progress):
+    before = await keeper.load(spec(), progress)
+    after = models.ModelKeeper(Settings(), lambda: "")
+    after.find([before.generation, "0123456789abcdef"])
+    info = after.begin(spec())
+    assert info.generation == before.generation
+    assert list(serve.apps) == [before.app], "nothing was deployed again"
+    after.end_left()
+    assert serve.deleted == ["model-0123456789abcdef"]
+    assert after.begin(spec(name="other")).generation != before.generation
+
+
+async def test_a_server_after_another_replaces_what_is_to_run_otherwise(keeper, serve, progress):
+    before = await keeper.load(spec(), progress)
+    after = models.ModelKeeper(Settings(), lambda: "")
+    after.find([before.generation])
+    info = after.begin(spec(engine_args={"max_num_seqs": 4}))
+    assert info.generation != before.generation
+    after.end_left()
+    assert serve.deleted == [before.app]

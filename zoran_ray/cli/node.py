@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zoran_ray.certificates import require_pair
 from zoran_ray.cli.exits import FAILURE
+from zoran_ray.cli.head_check import require_fit
 from zoran_ray.cli.options import ConfigFile, StateDir, settings
 from zoran_ray.cli.output import Progress
 from zoran_ray.errors import ConfigError, Unreachable, ZoranError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 TOKEN_FILE = "~/.ray/auth_token"  # noqa: S105 - where Ray looks for it
 _STEP_S = 0.2
 _LEAVE_S = 60.0
+_LOST_S = 5.0
 
 TokenFile = Annotated[Path, typer.Option("--token-file", help="File with the Ray cluster's token.")]
 Wait = Annotated[float, typer.Option("--wait", min=1, max=3600, help="Seconds to wait for the head.")]
@@ -54,6 +57,7 @@ def join(
     token = _token(token_file)
     Progress()("joining", str(head_at))
     await_endpoint(head_at, wait_s)
+    require_fit(head_at, node_variables(os.environ, {}, token))
     variables = node_variables(os.environ, _ours(given), token)
     # Ray takes this process over: signals reach it, and its exit status is ours.
     os.execvpe(sys.executable, join_argv(sys.executable, head_at, _size(given)), variables)  # noqa: S606
@@ -132,7 +136,9 @@ def _side_by_side(
     try:
         _until_listening(processes[0], gcs, wait_s, asked)
         if not asked:
-            processes.append(subprocess.Popen(serve, env=variables | {"ZORAN_CLUSTER__ADDRESS": "auto"}))
+            # Not "auto": the GCS listens seconds before a node can be found that way, while given its
+            # address Ray waits for the node.
+            processes.append(subprocess.Popen(serve, env=variables | {"ZORAN_CLUSTER__ADDRESS": str(gcs)}))
         while not asked and all(each.poll() is None for each in processes):
             time.sleep(_STEP_S)
         if asked:
@@ -142,7 +148,9 @@ def _side_by_side(
         return status if status > 0 else FAILURE
     finally:
         for each in reversed(processes):
-            _end(each)
+            # A server whose Ray is gone has nothing left to end in order: the next head waits for it.
+            gone = each is not processes[0] and processes[0].poll() is not None
+            _end(each, _LOST_S if gone else _LEAVE_S)
 
 
 def _until_listening(
@@ -160,11 +168,11 @@ def _until_listening(
                 raise
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", leave_s: float) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(_LEAVE_S)
+            process.wait(leave_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -187,6 +195,8 @@ def _ours(given: "Settings") -> dict[str, str]:
 def _ours_in(run_dir: Path, given: "Settings") -> dict[str, str]:
     from actors.environment import ray_environment, write_haproxy_launcher
 
+    if (server := given.server).tls_cert and server.tls_key:
+        require_pair(server.tls_cert, server.tls_key)
     binary = write_haproxy_launcher(run_dir)
     return ray_environment(given, run_dir) | {"ZORAN_HAPROXY_BINARY": binary}
 

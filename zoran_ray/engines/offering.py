@@ -5,6 +5,7 @@ it can do, costs and is called to people, which is taken over from the file at o
 """
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from zoran_ray.models_file import ModelsFile, ModelSpec
 from zoran_ray.offers import ArmSpec, Offer
@@ -18,6 +19,11 @@ _NAMED = 10
 def runs_alike(one: ModelSpec, other: ModelSpec) -> bool:
     """Whether the same engine serves both; prices and the like may differ."""
     return one.model_dump(exclude=set(_TOLD)) == other.model_dump(exclude=set(_TOLD))
+
+
+def fingerprint(spec: ModelSpec) -> str:
+    """Eight hexadecimal digits, the same for models that `runs_alike`."""
+    return sha256(spec.model_dump_json(exclude=set(_TOLD)).encode()).hexdigest()[:8]
 
 
 def described(spec: ModelSpec, file: ModelsFile) -> ModelSpec:
