@@ -39,7 +39,8 @@ class ModelSpec(Offer):
     """One local model: where it is and how vLLM runs it."""
 
     capabilities: tuple[Capability, ...] = ("json_schema", "logprobs")
-    """vLLM has these two for every model that generates; `tools` needs a parser in `engine_args`."""
+    """vLLM has these two for every model that generates; `tools` needs a parser in `engine_args`. Unset for
+    a model that pools (`minilm`, `runner: pooling`): embeddings alone."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$")
     """Served as `local/<name>`; the bare name works too."""
     source: str = "embedded"
@@ -63,6 +64,14 @@ class ModelSpec(Offer):
     drain_timeout_s: float = Field(default=300.0, ge=0)
     """How long a leaving replica lets running requests finish."""
     load_timeout_s: float = Field(default=900.0, gt=0)
+
+    @model_validator(mode="after")
+    def _what_pools_generates_nothing(self) -> "ModelSpec":
+        runner = self.engine_args.get("runner", "pooling" if self.source == "minilm" else None)
+        if runner == "pooling" and "capabilities" not in self.model_fields_set:
+            # Past the freeze, and still as if unset: what is written out is what was said.
+            object.__setattr__(self, "capabilities", ("embeddings",))
+        return self
 
     @field_validator("name")
     @classmethod

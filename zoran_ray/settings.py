@@ -7,14 +7,14 @@ section after the other, and nothing else.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from zoran_ray.deploy_targets import TargetSettings
-from zoran_ray.offers import Frozen, address, fault
+from zoran_ray.deploy_targets import TargetSettings, WholePath
+from zoran_ray.offers import Address, Frozen, fault
 from zoran_ray.sentry_projects import SentrySettings
 
 Scalar = str | int | float | bool | None
@@ -26,6 +26,10 @@ class ServerSettings(Frozen):
     host: str = "127.0.0.1"
     """Address to listen on. Any but loopback needs at least one API key."""
     port: int = Field(default=8080, ge=1, le=65535)
+    tls_cert: Path | None = None
+    """PEM file with the endpoint's certificate, and those up to the root behind it; unset: plain HTTP."""
+    tls_key: Path | None = None
+    """PEM file with its private key, closed to other users. On every node that has a proxy."""
     gateways: int = Field(default=1, ge=1, le=64)
     """Gateway replicas on each node that has a proxy."""
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
@@ -42,6 +46,26 @@ class ServerSettings(Frozen):
     """Longest a client may leave a chunk of its answer unread."""
     max_inflight: int = Field(default=1024, ge=1)
     """Requests one gateway holds at once; one more is answered 503 immediately."""
+
+    @field_validator("tls_cert", "tls_key")
+    @classmethod
+    def _names_a_file(cls, value: Path | None) -> Path | None:
+        if value is None or (found := value.expanduser()).is_absolute():
+            return value and found
+        raise ValueError("this is not the whole path of a file, such as /etc/zoran/tls.pem")
+
+    @model_validator(mode="after")
+    def _is_a_pair(self, info: ValidationInfo) -> "ServerSettings":
+        # One source of several may give the one, another one the other.
+        if not (info.context or {}).get("partial") and (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_key" if self.tls_key is None else "tls_cert"
+            raise ValueError(f"tls_cert and tls_key belong together; {missing} is missing")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """How the endpoint is spoken to."""
+        return "https" if self.tls_cert else "http"
 
     @property
     def loopback(self) -> bool:
@@ -130,23 +154,10 @@ class MemorySettings(Frozen):
     """Most records of one shard."""
     shard_memory_bytes: int = Field(default=8 * 1024**3, ge=16 * 1024**2)
     """Most memory of one shard, about."""
-    qdrant_url: str | None = None
+    qdrant_url: Address | None = None
     """A running Qdrant that finds the nearest vectors (extra `[qdrant]`); unset: they are found here."""
-    qdrant_api_key_file: Path | None = None
+    qdrant_api_key_file: WholePath | None = None
     """File that holds Qdrant's API key."""
-
-    @field_validator("qdrant_url")
-    @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        return None if value is None else address(value)
-
-    @field_validator("qdrant_api_key_file")
-    @classmethod
-    def _names_a_file(cls, value: Path | None) -> Path | None:
-        if value is None or (found := value.expanduser()).is_absolute():
-            return value and found
-        # Without the value: it may be the key.
-        raise ValueError("this is not the whole path of a file, such as /run/secrets/qdrant")
 
     @model_validator(mode="after")
     def _keeps_the_key(self) -> "MemorySettings":
@@ -244,17 +255,12 @@ class McpServerSettings(Frozen):
 
     command: tuple[str, ...] = Field(default=(), max_length=64)
     """The program and its arguments, to be started and spoken to over its stdin and stdout."""
-    url: str | None = None
+    url: Address | None = None
     """Or the address of one that runs elsewhere."""
     variables: tuple[str, ...] = Field(default=(), max_length=64)
     """Names of our environment variables that the program gets; of the others it gets none."""
     token_variable: str | None = None
     """Name of the variable with the token that a server at an address is shown."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        return None if value is None else address(value)
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "McpServerSettings":
@@ -269,7 +275,7 @@ ToolPermission = Literal["local", "network", "code", "memory"]
 class ToolSettings(Frozen):
     """What models may use: in strategies, for every key that may ask one, and by `zoran mcp serve`.
 
-    A tool is off unless its name and what it reaches are both allowed here."""
+    A tool is off unless its name and what it reaches are both allowed here, and the policy grants both."""
 
     allowed: tuple[str, ...] = Field(default=("calculator",), max_length=256)
     """Names of tools: ours, those of installed packages, and `server_tool` for those of MCP servers."""
@@ -279,6 +285,19 @@ class ToolSettings(Frozen):
     """Addresses as `10.0.0.7:8080` that `fetch` may ask although they are not public."""
     mcp: dict[str, McpServerSettings] = Field(default={}, max_length=32)
     """MCP servers by name."""
+
+
+VerifierName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+FunctionPlace = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=256)
+]
+
+
+class ReasoningSettings(Frozen):
+    """What strategies have besides what comes along."""
+
+    verifiers: dict[VerifierName, FunctionPlace] = Field(default={}, max_length=64)
+    """Functions that judge answers, as `module:function`, by the name that requests say."""
 
 
 class AgentSettings(Frozen):
@@ -321,26 +340,13 @@ class SandboxSettings(Frozen):
 class ForgeSettings(Frozen):
     """A host that tasks may work with besides github.com: where its API is, and the token for it."""
 
-    api_url: str | None = None
+    api_url: Address | None = None
     """Address of GitHub's API there, as `https://git.example.com/api/v3`; unset: github.com's own for
     github.com, elsewhere none, so that there are branches and no pull requests."""
-    token_file: Path | None = None
+    token_file: WholePath | None = None
     """File that holds the token."""
     token_variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
     """Or the name of the variable that does."""
-
-    @field_validator("api_url")
-    @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        return None if value is None else address(value)
-
-    @field_validator("token_file")
-    @classmethod
-    def _names_a_file(cls, value: Path | None) -> Path | None:
-        if value is None or (found := value.expanduser()).is_absolute():
-            return value and found
-        # Without the value: it may be the token.
-        raise ValueError("this is not the whole path of a file, such as /run/secrets/github")
 
     @model_validator(mode="after")
     def _has_one_token(self) -> "ForgeSettings":
@@ -353,7 +359,7 @@ class AutopilotSettings(Frozen):
     """Who works on tasks, with what, and where. What they may do, the policy says."""
 
     policy_file: Path | None = None
-    """The policy; unset: `policy/policy.yaml` as it is shipped."""
+    """The policy, also for tools; unset: `policy/policy.yaml` as it is shipped."""
     paths: tuple[Path, ...] = Field(default=(), max_length=256)
     """Folders in which repositories of this machine may lie. Empty: any, as long as the server has no keys;
     none, once it has some."""
@@ -366,6 +372,11 @@ class AutopilotSettings(Frozen):
     author_email: str = Field(default="zoran@localhost", pattern=r"^[^<>\s\x00-\x1f\x7f]{3,200}$")
     lease_s: float = Field(default=60.0, ge=5, le=3600, allow_inf_nan=False)
     """How long a task is a worker's unless it says that it still works, in seconds: what a crash costs."""
+    keep_days: int = Field(default=30, ge=1, le=3650)
+    """Days for which a finished task is remembered, with its events, its diff and our copies of its
+    repositories. One that runs, or waits for a person, is never forgotten."""
+    keep_tasks: int = Field(default=10_000, ge=1, le=1_000_000)
+    """How many finished tasks are remembered at most: the last ones."""
     forges: dict[str, ForgeSettings] = Field(default={}, max_length=256)
     """Hosts, with their port if they have one, by name. With keys, tasks work with these and github.com
     only."""
@@ -408,6 +419,7 @@ class Settings(Frozen):
     journal: JournalSettings = JournalSettings()
     tools: ToolSettings = ToolSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    reasoning: ReasoningSettings = ReasoningSettings()
     agents: AgentSettings = AgentSettings()
     autopilot: AutopilotSettings = AutopilotSettings()
     log: LogSettings = LogSettings()

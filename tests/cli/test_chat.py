@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
-from chat_server import DONE, FINISH, delta, error_reply, event, stream_reply
 
+from tests.client.chat_server import DONE, FINISH, delta, error_reply, event, stream_reply
 from zoran_ray.cli.endpoint import reachable
 from zoran_ray.control import ServerRecord, write_record
 

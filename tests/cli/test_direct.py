@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import delta, error_reply, stream_reply
+
+from tests.client.chat_server import delta, error_reply, stream_reply
 
 CANARY = "sk-c4narY0123456789"
 

@@ -107,3 +107,11 @@ def test_the_entry_point(state_dir: Path) -> None:
     assert wrong.stderr.startswith("Error: variable ZORAN_SERVER__PORT: server.port")
     assert run(entry, "--help").returncode == 0
     assert run(entry, "nonsense").returncode == 2
+
+
+def test_version() -> None:
+    from zoran_ray import __version__
+    from zoran_ray.cli.app import app
+
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"zoran {__version__}\n")

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from chat_server import error_reply, json_reply
+
+from tests.client.chat_server import error_reply, json_reply
 
 KEPT = {"object": "list", "data": [{"id": "r1", "layer": "long", "merged": False, "journal_leaf": 4}]}
 HIT = {

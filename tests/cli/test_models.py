@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import error_reply, json_reply
 
+from tests.client.chat_server import error_reply, json_reply
 from zoran_ray.control import ControlServer, Progress
 
 CANARY = "sk-c4narY0123456789"

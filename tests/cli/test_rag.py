@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import json_reply
+
+from tests.client.chat_server import json_reply
 
 
 def said(text: str) -> Any:

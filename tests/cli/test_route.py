@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from chat_server import error_reply, json_reply
+
+from tests.client.chat_server import error_reply, json_reply
 
 EXPLAINED = {
     "object": "route.explanation",

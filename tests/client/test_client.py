@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from chat_server import DONE, FINISH, delta, error_reply, event, json_reply, stream_reply
 
+from tests.client.chat_server import DONE, FINISH, delta, error_reply, event, json_reply, stream_reply
 from zoran_ray.client import AsyncClient, Client, Delta, RemoteModel, Usage
 from zoran_ray.errors import (
     ConfigError,

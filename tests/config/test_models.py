@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +135,17 @@ def test_models_named_by_flags_stand_alone(tmp_path: Path) -> None:
     loaded = load(flags, {"HOME": str(tmp_path)}, tmp_path)
     assert (loaded.arms, loaded.catalogue_path) == ((), None)
     assert [model.name for model in loaded.models] == ["pocket"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "capabilities"),
+    [
+        ({}, ("json_schema", "logprobs")),
+        ({"source": "minilm"}, ("embeddings",)),
+        ({"engine_args": {"runner": "pooling"}}, ("embeddings",)),
+        ({"source": "minilm", "engine_args": {"runner": "generate"}}, ("json_schema", "logprobs")),
+        ({"engine_args": {"runner": "pooling"}, "capabilities": ("logprobs",)}, ("logprobs",)),
+    ],
+)
+def test_what_pools_has_embeddings_alone(fields: dict[str, Any], capabilities: tuple[str, ...]) -> None:
+    assert ModelSpec(name="m", **fields).capabilities == capabilities

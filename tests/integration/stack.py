@@ -56,7 +56,7 @@ class Stack:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.control = Control(self.state_dir)
-        self._flags = flags
+        self.flags = flags
         (self.folder / "models.yaml").write_text(json.dumps({"models": models}))
         self.environment = environment(self.folder) | dict(settings or {})
         self._process: psutil.Popen | None = None
@@ -67,7 +67,7 @@ class Stack:
 
     def begin(self) -> None:
         """Start it and go on at once."""
-        command = [str(ZORAN), "serve", "--json", f"--port={self.port}", *self._flags]
+        command = [str(ZORAN), "serve", "--json", f"--port={self.port}", *self.flags]
         with (self.folder / "out").open("wb") as out, (self.folder / "log").open("wb") as log:
             self._process = psutil.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=out, stderr=log
@@ -115,6 +115,13 @@ class Stack:
                 process.kill()
         if self._process is not None:
             self._process.wait(STOP_S)
+
+    def end(self) -> None:
+        """End it as Ctrl-C does, which must go well, and delete its folder."""
+        status = self.stop()
+        self.kill()
+        assert status == 0, self.log()
+        self.forget()
 
     def kill_server_alone(self) -> None:
         """`kill -9` of the process that started all others."""

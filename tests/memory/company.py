@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from zoran_ray.memory.embedder import EmbedderId, HashedNgrams
-from zoran_ray.memory.links import LocalLink
+from zoran_ray.memory.links import CALL_S, LocalLink, ShardLost
 from zoran_ray.memory.placement import Layout, Place
 from zoran_ray.memory.replica import Replica
 from zoran_ray.memory.replicated import ReplicatedShard
@@ -18,6 +19,22 @@ RULES = read_rules(Path(__file__).parents[2] / "configs" / "memory.yaml")
 EMBEDDER = HashedNgrams(32)
 
 
+class Way:
+    """From one shard to another, which can be cut at either end."""
+
+    def __init__(self, company, here, there):
+        self._company, self._ends, self._link = company, {here, there}, company.link(there)
+
+    async def ask(self, method, *args, timeout_s=CALL_S):
+        """As `links.Link`."""
+        if self._ends & self._company.cut:
+            raise ShardLost(method)
+        answer = await self._link.ask(method, *args, timeout_s=timeout_s)
+        if self._ends & self._company.cut:
+            raise ShardLost(method)
+        return answer
+
+
 class Company:
     """Shards `s0`, `s1` …, each on a node of its own unless `nodes` says otherwise."""
 
@@ -26,6 +43,7 @@ class Company:
         nodes = nodes or [f"n{i}" for i in range(shards)]
         self.layout = Layout(tuple(Place(f"s{i}", nodes[i]) for i in range(shards)), replicas)
         self.links = {}
+        self.cut = set()
         self.memory = self.client()
 
     def client(self):
@@ -44,7 +62,7 @@ class Company:
         durability = Durability(fsync=Fsync.NEVER, noting=True)
         shard = ReplicatedShard(self.folder / name, EmbedderId.of(EMBEDDER), RULES, durability=durability)
         link = self.link(name)
-        link.replica = Replica(name, shard, self.layout, self.link)
+        link.replica = Replica(name, shard, self.layout, partial(Way, self, name))
         link.down = False
         await link.replica.start()
 

@@ -32,6 +32,12 @@ def fact(rng, number):
     return f"number {number}: {' '.join(rng.choices(WORDS, k=6))}"
 
 
+async def until(fact):
+    async with asyncio.timeout(20):
+        while not fact():
+            await asyncio.sleep(0.02)
+
+
 def question(text, **how):
     return Query("t", text=text, embedding=EMBEDDER.embed([text])[0].tobytes(), **how)
 
@@ -116,6 +122,42 @@ async def test_a_shard_that_may_have_missed_something_answers_nothing(tmp_path):
         await company.settled()
         with pytest.raises(RecordNotFound):
             await company.memory.get("t", one.id)
+
+
+async def test_a_shard_that_is_cut_off_answers_nothing_until_it_was_told(tmp_path):
+    async with running(tmp_path, shards=3) as company:
+        alone = company.replica("s0")
+        subject = next(f"u{i}" for i in range(99) if "s0" in company.layout.holders("t", f"u{i}"))
+        company.cut.add("s0")
+        await until(lambda: alone._unsure == {"s1", "s2"})
+        with pytest.raises(ShardBehind):
+            await alone.put([record(subject, "of nobody's knowledge")])
+        fresh = record(subject, "fact")
+        await company.memory.put([fresh])
+        company.cut.clear()
+        while alone._unsure:
+            with pytest.raises(ShardBehind):
+                await alone.get("t", fresh.id)
+            await asyncio.sleep(0.01)
+        assert (await alone.get("t", fresh.id)).text == "fact"
+
+
+async def test_a_shard_of_two_goes_on_alone(tmp_path):
+    async with running(tmp_path, shards=2) as company:
+        company.cut.add("s0")
+        await until(lambda: company.replica("s1")._silent == {"s0"})
+        await company.replica("s1").put([record("anna", "fact")])
+
+
+async def test_who_was_told_everything_all_the_time_is_sure_again(tmp_path):
+    async with running(tmp_path, shards=3) as company:
+        company.replica("s0")._unsure.update({"s1", "s2"})
+        await until(lambda: not company.replica("s0")._unsure)
+        company.replica("s0")._unsure.add("s1")
+        await company.replica("s0").hello(
+            "s1", company.replica("s1").life, "f", False, told="a life before"
+        )
+        assert company.replica("s0")._unsure == {"s1"}
 
 
 async def test_an_operator_can_go_on_without_a_shard_that_is_lost(tmp_path):

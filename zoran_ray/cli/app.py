@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from zoran_ray import __version__
 from zoran_ray.cli import (
     agents,
     batch,
@@ -25,6 +26,7 @@ from zoran_ray.cli import (
     server,
     task,
     tools,
+    traces,
     z5,
     zgs,
 )
@@ -40,9 +42,19 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"zoran {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
 ) -> None:
     """Serve language models behind one OpenAI-compatible endpoint."""
 
@@ -66,6 +78,7 @@ app.add_typer(pii.app, name="pii")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(task.app, name="task")
+app.add_typer(traces.app, name="traces")
 app.add_typer(z5.app, name="z5")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(zgs.app, name="zgs")

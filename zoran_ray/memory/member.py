@@ -1,9 +1,9 @@
 """One shard's life among others: who is up, who has to be told what, and whether it may answer.
 
 Every write goes to the peers that hold the same keys. One that was away is told what it missed, and a shard
-that starts waits until the others have told it: what was forgotten meanwhile does not come back. In a
-network that is cut in two, the part that Ray gives up may answer from what it knew until Ray ends it. Knows
-neither Ray nor HTTP; `links` reach the others.
+that starts waits until the others have told it: what was forgotten meanwhile does not come back. One that
+reaches fewer than half of all waits too, for the others may go on without it. Knows neither Ray nor HTTP;
+`links` reach the others.
 """
 
 import asyncio
@@ -64,6 +64,7 @@ class Member:
             other: Peer(link(other), (name, self.life), partial(self._has, other)) for other in others
         }
         self._unsure = set(others)
+        self._silent: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         shard.keep_marks_of(others)
 
@@ -80,11 +81,14 @@ class Member:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._jobs.close(self._shard.close)
 
-    async def hello(self, sender: str, life: str, folder: str, behind: bool) -> tuple[str, str]:
+    async def hello(
+        self, sender: str, life: str, folder: str, behind: bool, told: str = ""
+    ) -> tuple[str, str]:
         """A peer is there, and is going to tell what may have been missed.
 
         Args:
             behind: It wrote without us: we cannot answer until it has told.
+            told: The life of ours that it has told every write. If that is this one, nothing was missed.
 
         Returns:
             Our life and the id of our folder.
@@ -95,6 +99,8 @@ class Member:
             peer.life, peer.folder = life, folder
         if behind:
             self._unsure.add(sender)
+        elif told == self.life:
+            await self._be_sure_of(sender)
         return self.life, self._shard.folder_id
 
     async def follow(self, sender: str, life: str, batches: Sequence[bytes]) -> None:
@@ -114,9 +120,7 @@ class Member:
     async def joined(self, sender: str, life: str) -> None:
         """A peer has told everything, and from now on every write."""
         self._check(sender, life)
-        self._unsure.discard(sender)
-        if not self._unsure and not self._shard.complete:
-            await self._jobs.run(self._become_complete)
+        await self._be_sure_of(sender)
 
     async def go_without(self, name: str) -> None:
         """A shard is lost for good: what only it knew, forgettings too, is not waited for any more."""
@@ -196,13 +200,28 @@ class Member:
                     peer.up = False  # it is told again what it may have missed
                 raise
 
+    async def _be_sure_of(self, name: str) -> None:
+        self._unsure.discard(name)
+        if not self._unsure and not self._shard.complete:
+            await self._jobs.run(self._become_complete)
+
+    def _miss(self, name: str) -> None:
+        """A peer gives no answer. Who reaches fewer than half of all is the one that is cut off."""
+        self._silent.add(name)
+        members = len(self._peers) + 1
+        if 2 * (members - len(self._silent)) < members:
+            self._unsure |= self._silent
+
     async def _keep_up(self, name: str) -> None:
         """Holds a peer up, or brings it up again; runs until cancelled."""
         peer = self._peers[name]
         while True:
             try:
                 await (self._ping(name, peer) if peer.up else self._join(name, peer))
-            except (ShardLost, ZoranError):
+            except ShardLost:
+                peer.lose()
+                self._miss(name)
+            except ZoranError:
                 peer.lose()
             except Exception as bug:
                 peer.lose()
@@ -210,7 +229,7 @@ class Member:
             await asyncio.sleep(PING_S if peer.up else RETRY_S)
 
     async def _ping(self, name: str, peer: Peer) -> None:
-        life, _ = await self._greet(peer, behind=False)
+        life, _ = await self._greet(name, peer, told=peer.life)
         if life != peer.life:
             peer.lose()
             return
@@ -222,7 +241,7 @@ class Member:
     async def _join(self, name: str, peer: Peer) -> None:
         """Tells a peer what it missed, then that it knows everything."""
         behind = await self._jobs.run(lambda: self._may_owe(name, peer))
-        peer.life, peer.folder = await self._greet(peer, behind=behind)
+        peer.life, peer.folder = await self._greet(name, peer, behind=behind)
         number, messages = await self._jobs.run(
             lambda: (self._shard.number, self._shard.telling(name, peer.folder, self._layout.holders))
         )
@@ -241,11 +260,14 @@ class Member:
         peer.up = knows
         return knows
 
-    async def _greet(self, peer: Peer, *, behind: bool) -> tuple[str, str]:
-        told: tuple[str, str] = await peer.link.ask(
-            "hello", self.name, self.life, self._shard.folder_id, behind, timeout_s=_GREET_S
+    async def _greet(
+        self, name: str, peer: Peer, *, behind: bool = False, told: str = ""
+    ) -> tuple[str, str]:
+        answer: tuple[str, str] = await peer.link.ask(
+            "hello", self.name, self.life, self._shard.folder_id, behind, told, timeout_s=_GREET_S
         )
-        return told
+        self._silent.discard(name)
+        return answer
 
     def _may_owe(self, name: str, peer: Peer) -> bool:
         shard = self._shard
