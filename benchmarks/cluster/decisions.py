@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from benchmarks.cluster.made_up import model_infos, models_file, models_of, replica_infos
+from benchmarks.routing.gateway import WORDS
 from benchmarks.serving.stats import percentiles
 from serve_apps.gateway.arms import Arms
 from serve_apps.gateway.conversations import Conversations
@@ -24,21 +25,6 @@ from zoran_ray.settings import RoutingSettings
 from zoran_ray.wire import Endpoint, Limits, RequestBody, parse
 
 REQUESTS = 1_000
-_WORDS = (
-    "write",
-    "explain",
-    "solve",
-    "a",
-    "function",
-    "sum",
-    "of",
-    "17",
-    "and",
-    "25",
-    "in",
-    "python",
-    "river",
-)
 
 
 def measure(replicas: int, *, alone: bool, requests: int = REQUESTS) -> dict[str, Any]:
@@ -84,6 +70,6 @@ def _gateway(replicas: int, models: int) -> tuple[Fleet, Router]:
 
 
 def _body(model: str, rng: random.Random) -> RequestBody:
-    said = " ".join(rng.choices(_WORDS, k=60))
+    said = " ".join(rng.choices(WORDS, k=60))
     body = {"model": model, "messages": [{"role": "user", "content": said}], "max_tokens": 16}
     return parse(json.dumps(body).encode(), Endpoint.CHAT_COMPLETIONS, Limits())

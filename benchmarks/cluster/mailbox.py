@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import random
-import secrets
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from benchmarks.cluster.made_up import engines, load, model_infos, models_of, replica_infos
+from benchmarks.own_ray import own_ray
 from benchmarks.readme import ROOT
 from benchmarks.serving.processes import cpu_seconds
 from benchmarks.serving.stats import percentiles
@@ -47,19 +47,10 @@ def measure(
         gateway), `cores` that the registry's process used and `crowd_cores` those of all replicas and
         gateways together, `forgotten`: replicas taken for lost meanwhile.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "RAY_worker_niceness": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
     job = {"sizes": sizes, "gateways": gateways, "seconds": seconds}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.cluster.mailbox", json.dumps(job)],
-        env=environment,
+        env={**os.environ, **own_ray()},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -8,7 +8,6 @@ import asyncio
 import gc
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.memory.store import texts, unit
+from benchmarks.own_ray import own_ray
+from benchmarks.readme import ROOT
 
-ROOT = Path(__file__).parents[2]
 SHARDS = 2
 SUBJECTS = 400
 DIMENSION = 384
@@ -46,18 +46,10 @@ def measure(records: int = 100_000, queries: int = QUERIES) -> dict[str, Any]:
         against that index; `ingest` (records a second, each durable); and the records of each of the
         `shards`.
     """
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")},
-        "PYTHONPATH": str(ROOT),
-        "RAY_worker_niceness": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
+    unbound = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory.shards", str(records), str(queries)],
-        env=environment,
+        env={**unbound, **own_ray()},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

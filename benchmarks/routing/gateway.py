@@ -22,7 +22,7 @@ from benchmarks.serving.stack import noop, zoran
 from benchmarks.serving.stats import percentiles
 from zoran_ray.offers import AUTO
 
-_WORDS = (
+WORDS = (
     "write",
     "explain",
     "solve",
@@ -94,7 +94,7 @@ async def _round(endpoint: Endpoint, connection: Connection, requests: int) -> d
 
 def _request(endpoint: Endpoint, model: str) -> bytes:
     """A prompt of its own each time: the same one again would count against the first answer."""
-    prompt = " ".join(random.choices(_WORDS, k=60)) + f" {random.random()}"
+    prompt = " ".join(random.choices(WORDS, k=60)) + f" {random.random()}"
     body = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": 16}
     return request_bytes(endpoint.chat, endpoint.headers, json.dumps(body).encode())
 

@@ -12,11 +12,6 @@ from tests.cluster_hosts.town import Town
 _ORDER = ("test_network.py", "test_cold_start.py", "test_faults_hosts.py", "test_memory_hosts.py")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """What `-m "not hosts"` leaves out."""
-    config.addinivalue_line("markers", "hosts: needs root; hosts in network namespaces, takes minutes")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The cold start is measured before anything else happens; then what breaks, in its own order."""
     own = [item for item in items if item.path.parent == Path(__file__).parent]
