@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from tests.cluster_hosts.network import until
 from tests.cluster_hosts.town import Town
+from tests.waiting import until
 
 LINES = 40
 _SUBJECTS = 12

@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from tests.waiting import until
 
 LOGS = "ZORAN_HOSTS_LOGS"
 WAIT_S = 60.0
@@ -240,16 +241,6 @@ class Host:
     def plug(self) -> None:
         """Bring the link back."""
         _run("ip", "-n", self._switch, "link", "set", self._port, "up")
-
-
-def until(what: str, holds: Callable[[], bool], deadline_s: float = WAIT_S, every_s: float = 0.1) -> float:
-    """Wait until it holds. Returns: how long that took, in seconds. Raises: TimeoutError."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > deadline_s:
-            raise TimeoutError(f"not within {deadline_s:g} s: {what}")
-        time.sleep(every_s)
-    return time.monotonic() - began
 
 
 def title_of(process: psutil.Process) -> str:

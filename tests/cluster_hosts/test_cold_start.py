@@ -4,9 +4,10 @@ import time
 from collections import Counter
 
 from tests.cluster_hosts.load import Known, under_load
-from tests.cluster_hosts.network import until
+from tests.cluster_hosts.network import WAIT_S
 from tests.cluster_hosts.records import publish_beside
 from tests.cluster_hosts.town import WORKERS, Town
+from tests.waiting import until
 
 ENTRIES = ("head", *WORKERS)
 LONGEST_S = 300.0
@@ -28,7 +29,7 @@ def test_each_worker_has_the_replica_that_its_gpu_is_for(town: Town) -> None:
 def test_requests_at_every_host_reach_every_replica(town: Town, known: Known) -> None:
     pids = {name: _served(town, name) for name in WORKERS}
     with under_load(town, known, ENTRIES) as load:
-        until("all have answered", lambda: min(load.answered(name) for name in ENTRIES) >= 25)
+        until("all have answered", lambda: min(load.answered(name) for name in ENTRIES) >= 25, WAIT_S)
     assert load.count() == Counter(answered=len(load.seen)), load.odd()
     assert all(_served(town, name) > pids[name] for name in WORKERS), "both replicas had work"
 

@@ -12,9 +12,10 @@ import pytest
 
 from tests.cluster_hosts.ledger import Ledger
 from tests.cluster_hosts.load import Known, Load, under_load
-from tests.cluster_hosts.network import until
+from tests.cluster_hosts.network import WAIT_S
 from tests.cluster_hosts.records import FaultRecord, publish
 from tests.cluster_hosts.town import START_S, WORKERS, Town
+from tests.waiting import until
 
 ENTRIES = ("head", *WORKERS)
 CALM = 15
@@ -29,8 +30,8 @@ def busy(town: Town, known: Known, ledger: Ledger) -> Iterator[Load]:
     with under_load(town, known, ENTRIES) as load:
         ledger.open()
         try:
-            until("all answer", lambda: min(load.answered(name) for name in ENTRIES) >= CALM)
-            until("records are kept", lambda: len(ledger.texts) >= CALM)
+            until("all answer", lambda: min(load.answered(name) for name in ENTRIES) >= CALM, WAIT_S)
+            until("records are kept", lambda: len(ledger.texts) >= CALM, WAIT_S)
             yield load
         finally:
             ledger.close()
@@ -83,7 +84,7 @@ def _whole_again(town: Town, load: Load, began: float, entries: tuple[str, ...])
         town.until_whole(entries)
         whole = time.monotonic() - began
         before = {entry: load.answered(entry) for entry in entries}
-        until("all answer again", lambda: all(load.answered(e) >= before[e] + 5 for e in entries))
+        until("all answer again", lambda: all(load.answered(e) >= before[e] + 5 for e in entries), WAIT_S)
     except TimeoutError:
         return None
     return whole

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tests.cluster_hosts.ledger import Ledger
-from tests.cluster_hosts.network import until
+from tests.cluster_hosts.network import WAIT_S
 from tests.cluster_hosts.records import publish_beside
 from tests.cluster_hosts.town import Town
+from tests.waiting import until
 
 
 def copies(town: Town, text: str) -> list[str]:
@@ -22,7 +23,7 @@ def _has(folder: Path, text: bytes) -> bool:
 def test_every_record_is_on_two_hosts_and_outlives_one(town: Town) -> None:
     ledger = Ledger(town, "head", "calm")
     ledger.open()
-    until("there are records", lambda: len(ledger.texts) >= 40)
+    until("there are records", lambda: len(ledger.texts) >= 40, WAIT_S)
     ledger.close()
     for text in ledger.texts.values():
         assert len(copies(town, text)) == 2, text

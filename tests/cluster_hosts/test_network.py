@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.cluster_hosts.network import Host, Switch, ask_to_end, until, why_not
+from tests.cluster_hosts.network import WAIT_S, Host, Switch, ask_to_end, why_not
+from tests.waiting import until
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -40,11 +41,11 @@ def test_a_host_has_its_own_name_processes_and_files(one: Host) -> None:
 def test_what_runs_there_can_be_asked_to_end_and_dies_with_the_host(one: Host) -> None:
     log = one.disk / "log"
     polite = one.start(["sleep", "60"], ENV, log)
-    until("it runs", lambda: bool(one.named("sleep 60")))
+    until("it runs", lambda: bool(one.named("sleep 60")), WAIT_S)
     ask_to_end(polite)
     assert polite.wait(10) != 0
     stubborn = one.start(["sh", "-c", "trap '' TERM; sleep 61; sleep 61"], ENV, log)
-    until("it runs", lambda: bool(one.named("sleep 61")))
+    until("it runs", lambda: bool(one.named("sleep 61")), WAIT_S)
     one.power_off()
     assert stubborn.wait(10) != 0
     one.power_on()

@@ -17,7 +17,8 @@ from typing import Any
 
 import httpx
 
-from tests.cluster_hosts.network import WAIT_S, Host, Switch, until
+from tests.cluster_hosts.network import WAIT_S, Host, Switch
+from tests.waiting import until
 from zoran_ray.control import Control
 from zoran_ray.errors import ZoranError
 

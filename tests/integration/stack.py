@@ -13,22 +13,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.waiting import WAIT_S, until
 from zoran_ray.control import Control
 
 ZORAN = Path(sys.executable).with_name("zoran")
 START_S = 420.0
 """A start takes half a minute on an idle small machine and several minutes on a busy one."""
 STOP_S = 90.0
-WAIT_S = 240.0
 
 _SHARED_MEMORY = re.compile(r"/dev/shm/(\S+)$", re.MULTILINE)
 _RUN_DIR = re.compile(r"/tmp/\S*?zoran-[0-9a-f]+")
@@ -233,20 +232,6 @@ def environment(folder: Path) -> dict[str, str]:
         "ZORAN_STATE_DIR": str(folder / "state"),
         "ZORAN_MODELS_FILE": str(folder / "models.yaml"),
     }
-
-
-def until(what: str, holds: Callable[[], bool], deadline_s: float = WAIT_S, every_s: float = 0.1) -> float:
-    """Wait until it holds.
-
-    Returns:
-        How long that took, in seconds.
-    """
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > deadline_s:
-            raise TimeoutError(f"not within {deadline_s:g} s: {what}")
-        time.sleep(every_s)
-    return time.monotonic() - began
 
 
 def free_port() -> int:

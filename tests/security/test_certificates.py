@@ -14,16 +14,6 @@ from zoran_ray.errors import ConfigError
 from zoran_ray.settings import ServerSettings
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def pair(authority: Authority) -> Pair:
-    return authority.pair("own")
-
-
 def refused(pair: Pair) -> ConfigError:
     with pytest.raises(ConfigError) as raised:
         require_pair(pair.certificate, pair.key)

@@ -28,16 +28,6 @@ PIECES = [f"data: {number}\n\n".encode() for number in range(4)]
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def pair(authority: Authority) -> Pair:
-    return authority.pair("own")
-
-
-@pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir(mode=0o700)
