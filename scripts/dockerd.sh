@@ -26,6 +26,7 @@ if [ "${2:-}" = stop ]; then
     exit 0
 fi
 if answers; then say "a daemon answers already"; exit 0; fi
+mkdir -p "$folder"
 [ "$(id -u)" = 0 ] || fail "no daemon answers, and starting one needs root."
 if ! command -v dockerd >/dev/null 2>&1; then
     command -v apt-get >/dev/null 2>&1 || fail "no dockerd here, and no apt-get to install it with."

@@ -2,21 +2,15 @@ import pickle
 
 import pytest
 
+from tests.clock import Clock
 from zoran_ray.access.leases import Ask, Charge, Receipt, Refund
 from zoran_ray.access.ledger import Ledger
 from zoran_ray.errors import Overloaded
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from zoran_ray.access.budgets import (
     DAY_S,
     EVERYBODY,
@@ -29,16 +30,9 @@ from zoran_ray.errors import BudgetExceeded, ConfigError, InvalidRequest
 ROOT = Path(__file__).parents[2]
 
 
-class Clock:
-    now = 20_000.0 * DAY_S
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(20_000.0 * DAY_S)
 
 
 @pytest.fixture
@@ -111,7 +105,7 @@ def test_earlier_tries_count_towards_the_limit_on_one_request_alone(ledger):
 
 
 def test_accounts_never_outgrow_their_file(ledger):
-    rich = SpendLedger(ledger._db.path, lambda: Clock.now)
+    rich = SpendLedger(ledger._db.path, Clock(20_000.0 * DAY_S))
     for n in range(45):
         rich.book([wish(f"{n}", 1, per_day=None), Settle(f"{n}", MOST_NANO_USD)])
     assert rich.spent() == rich.spent("k") == Spent(MOST_ACCOUNT, 0)
@@ -274,7 +268,7 @@ class Books:
 def test_settled_and_reserved_never_exceed_any_budget(script, batch, keep_open):
     """Any interleaving of requests of two keys, their ends, deaths, restarts and midnights."""
     with tempfile.TemporaryDirectory() as folder:
-        clock, books, pending = Clock(), Books(), []
+        clock, books, pending = Clock(20_000.0 * DAY_S), Books(), []
         path = Path(folder) / "state" / "spend.sqlite"
 
         def made():

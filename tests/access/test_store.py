@@ -9,21 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.clock import Clock
 from zoran_ray.access import KeyRing, KeyStore
 from zoran_ray.errors import ConfigError
 from zoran_ray.messages import KeyInfo, KeySnapshot
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from actors import journal as journal_module
 from actors.journal import MOST_EVENTS, JournalWriter
+from tests.clock import Clock
 from zoran_ray.errors import ConfigError, InvalidRequest, Overloaded, PermissionDenied, Unavailable
 from zoran_ray.journal import (
     JOURNAL_FILE,
@@ -42,15 +43,6 @@ class Disk:
         if self.broken:
             raise OSError(errno.EIO, "Input/output error")
         os.fsync(handle)
-
-
-class Clock:
-    """Monotonic seconds, as a test sets them."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -3,18 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from zoran_ray.agents.restarts import Restarts
 
 GAPS = st.lists(st.integers(0, 30), max_size=60)
 # Whole seconds: their differences are exact.
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @given(st.integers(0, 5), st.integers(1, 40), GAPS)

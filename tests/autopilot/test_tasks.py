@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.clock import Clock
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.autopilot import Lease, Mode, State, Tasks, task_database
 from zoran_ray.autopilot.database import DATABASE, SCHEMA
@@ -22,19 +23,9 @@ from zoran_ray.errors import InvalidRequest, LeaseLost, Overloaded, RecordNotFou
 REQUEST = {"message": "the sum is wrong"}
 
 
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
@@ -270,7 +261,7 @@ class Life(RuleBasedStateMachine):
         import tempfile
 
         self.folder = tempfile.TemporaryDirectory()
-        self.clock = Clock()
+        self.clock = Clock(1000.0)
         self.tasks = Tasks(task_database(Path(self.folder.name)), self.clock)
         self.task = self.tasks.create("acme", Mode.SOVEREIGN, REQUEST)
         self.leases: list[Lease] = []

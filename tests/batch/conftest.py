@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.clock import Clock
 from zoran_ray.batch.database import batch_database
 from zoran_ray.batch.files import Files
 from zoran_ray.batch.jobs import Jobs
@@ -13,16 +14,6 @@ from zoran_ray.wire import Usage
 
 AT_ONCE = Patience(busy_tries=8, first_s=0.0, most_s=0.0)
 CHAT = "/v1/chat/completions"
-
-
-class Clock:
-    """Time that stands still unless told."""
-
-    def __init__(self, now=1_000_000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
 
 
 def row(custom_id, **body):
@@ -53,7 +44,7 @@ async def until(check, timeout_s=20.0):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture

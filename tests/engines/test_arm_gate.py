@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from zoran_ray.engines.arm_gate import ArmGate
 from zoran_ray.errors import DeadlineExceeded, Overloaded
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 class Crowd:

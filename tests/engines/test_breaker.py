@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.clock import Clock
 from zoran_ray.engines.breaker import SLOTS, Breaker, BreakerPolicy, arms_fault
 from zoran_ray.errors import (
     DeadlineExceeded,
@@ -128,13 +129,6 @@ class Laws(RuleBasedStateMachine):
 
 TestLaws = Laws.TestCase
 TestLaws.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

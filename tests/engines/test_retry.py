@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from zoran_ray.engines.retry import RetryPolicy, Tries
 from zoran_ray.errors import (
     BudgetExceeded,
@@ -27,15 +28,8 @@ from zoran_ray.errors import (
 ALONE = RetryPolicy(most_tries=100)
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 def tries(arms="abc", deadline=200.0, clock=None, seed=0, **more):
-    return Tries(arms, deadline, clock=clock or Clock(), rng=random.Random(seed), **more)
+    return Tries(arms, deadline, clock=clock or Clock(100.0), rng=random.Random(seed), **more)
 
 
 class TopOfTheRange(random.Random):
@@ -48,7 +42,7 @@ class World:
 
     def __init__(self, *script, took_s=0.0):
         self.script = list(script)
-        self.clock = Clock()
+        self.clock = Clock(100.0)
         self.took_s = took_s
         self.asked = []
         self.slept = []
@@ -203,7 +197,7 @@ def test_nobody_usable_is_told():
 
 
 def test_the_deadline_passed_ends_it():
-    clock = Clock()
+    clock = Clock(100.0)
     attempt = tries(clock=clock)
     clock.now = 200.0
     error = UpstreamError("x")
@@ -214,7 +208,7 @@ def test_the_deadline_passed_ends_it():
 
 def test_waits_double_up_to_the_most():
     policy = RetryPolicy(tries_per_arm=10, most_tries=10, most_wait_s=2.0)
-    attempt = Tries("a", 1e9, policy=policy, clock=Clock(), rng=TopOfTheRange())
+    attempt = Tries("a", 1e9, policy=policy, clock=Clock(100.0), rng=TopOfTheRange())
     waits = [attempt.after(UpstreamError("x"), began=False) for _ in range(6)]
     assert waits == [0.25, 0.5, 1.0, 2.0, 2.0, 2.0]
     assert attempt.count == 7

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clock import Clock
 from zoran_ray.errors import ConfigError
 from zoran_ray.privacy import KEY_FILE, VAULT_FILE, Keys, Vault, keys_in
 
@@ -11,17 +12,9 @@ VALUES = {"[EMAIL_aaaaaaaaaaaaaaaa]": "jean@example.fr", "[CARD_bbbbbbbbbbbbbbbb
 FIRST, SECOND = VALUES
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -1,13 +1,7 @@
 import threading
 
 from serve_apps.cluster_gpus import ClusterGpus, GpuCount
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.clock import Clock
 
 
 def test_asks_again_only_when_the_answer_is_old() -> None:
@@ -15,12 +9,12 @@ def test_asks_again_only_when_the_answer_is_old() -> None:
     clock = Clock()
 
     def ask() -> GpuCount:
-        asked.append(clock.now_s)
+        asked.append(clock.now)
         return GpuCount(free=float(len(asked)), alive=8)
 
     gpus = ClusterGpus(ask, clock, deadline_s=10)
     seen = []
-    for clock.now_s in (0.0, 1.0, 1.9, 2.0, 3.0, 5.0):
+    for clock.now in (0.0, 1.0, 1.9, 2.0, 3.0, 5.0):
         seen.append(gpus.count().free)
     assert seen == [1, 1, 1, 2, 2, 3]
     assert asked == [0, 2, 5]
@@ -31,7 +25,7 @@ def test_a_failure_leaves_the_last_answer() -> None:
     clock = Clock()
     gpus = ClusterGpus(lambda: next(answers), clock, deadline_s=10)
     assert gpus.count() == GpuCount(2, 4)
-    clock.now_s = 9
+    clock.now = 9
     assert gpus.count() == GpuCount(2, 4)
 
 
@@ -45,7 +39,7 @@ def test_a_cluster_that_does_not_answer_is_not_waited_for() -> None:
 
     clock = Clock()
     gpus = ClusterGpus(ask, clock, deadline_s=0.01)
-    for clock.now_s in (0.0, 3.0, 6.0):
+    for clock.now in (0.0, 3.0, 6.0):
         assert gpus.count() == GpuCount()
     assert len(asked) == 1, "one question at a time"
     answer.set()

@@ -5,14 +5,8 @@ import json
 import pytest
 
 from serve_apps.gateway.conversations import RETRY_S, Conversations, talk_of
+from tests.clock import Clock
 from zoran_ray.wire import Endpoint, Limits, parse
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def test_who_answered_is_known_to_the_same_key_alone():

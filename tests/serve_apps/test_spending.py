@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from actors.access import AccessAuthority
 from serve_apps.gateway.spending import Spending
+from tests.clock import Clock
 from zoran_ray.access import EVERYBODY, UNLIMITED, Budget, Spent, usd
 from zoran_ray.access.budgets import DAY_S, MOST_LEASE_S
 from zoran_ray.access.money import MOST_NANO_USD
@@ -21,13 +22,6 @@ from zoran_ray.errors import BudgetExceeded, InvalidRequest, Unavailable, ZoranE
 from zoran_ray.messages import KeyInfo
 
 LEASE_S = 1000.0
-
-
-class Clock:
-    now = 20_000.0 * DAY_S
-
-    def __call__(self):
-        return self.now
 
 
 class RemoteError(Exception):
@@ -41,7 +35,9 @@ class Wire:
     """
 
     def __init__(self, folder, budget=UNLIMITED, clock=None, chances=None):
-        self._make = lambda: AccessAuthority(Path(folder) / "keys.sqlite", budget, clock or Clock())
+        self._make = lambda: AccessAuthority(
+            Path(folder) / "keys.sqlite", budget, clock or Clock(20_000.0 * DAY_S)
+        )
         self.authority = self._make()
         self.life = 0
         self.chances = chances or random.Random(0)
@@ -73,7 +69,7 @@ class Wire:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(20_000.0 * DAY_S)
 
 
 @pytest.fixture
