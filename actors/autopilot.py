@@ -14,7 +14,7 @@ from zoran_ray.settings import Settings
 if TYPE_CHECKING:
     from zoran_ray.autopilot.office import TaskOffice
 
-ASKED = frozenset({"start", "task", "tasks", "events", "diff", "approve", "cancel", "resume"})
+ASKED = frozenset({"start", "task", "tasks", "events", "trace", "diff", "approve", "cancel", "resume"})
 """What gateways may ask."""
 
 

@@ -5,15 +5,18 @@ Slow to import, for everything that tasks need is; see `actors.autopilot`.
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from actors.fix_memory import SharedFixMemory
 from actors.forge_access import ForgeAccess
 from actors.gateway_asking import GatewayAsking
+from actors.gateway_embedder import GatewayEmbedder
 from actors.gateway_model import GatewayModel
 from actors.policy_sandbox import PolicySandbox
 from actors.told import ask_journal, tell
 from zoran_ray.autopilot import Task, Tasks
+from zoran_ray.autopilot.context import Embed
 from zoran_ray.autopilot.copies import COPIES
 from zoran_ray.autopilot.counted_runner import CountedRunner
 from zoran_ray.autopilot.database import FOLDER
@@ -26,10 +29,11 @@ from zoran_ray.autopilot.remote import Whereabouts
 from zoran_ray.autopilot.telling import TellMoves
 from zoran_ray.autopilot.workers import WorksOn
 from zoran_ray.errors import ZoranError
+from zoran_ray.memory.embedder import HASHED, chosen
 from zoran_ray.messages import ANYBODY_ID
 from zoran_ray.policy import Policy, read_policy, shipped_policy_file
 from zoran_ray.reasoning.completion import Complete
-from zoran_ray.settings import AutopilotSettings, Settings
+from zoran_ray.settings import AutopilotSettings, MemorySettings, Settings
 
 
 def deployed_office(
@@ -79,6 +83,21 @@ def policy_reader(settings: AutopilotSettings) -> Callable[[], Policy]:
     return lambda: read_policy(path)
 
 
+def vectors_of(settings: MemorySettings) -> Callable[[Task], Embed] | None:
+    """What searches repositories by meaning: the memory's embedding model. None where it has none.
+
+    A gateway masks for each owner what the privacy profile does not let that model see.
+
+    Raises:
+        InvalidRequest: The embedder's name is none.
+    """
+    if settings.embedder == HASHED:
+        return None  # they find spelling, which words do by themselves; see benchmarks/README.md
+    # Once: nobody waits for a search that words can answer.
+    embedder = GatewayEmbedder(chosen(settings), tries=1)
+    return lambda task: partial(embedder.embed, tenant=task.owner)
+
+
 def _pilot(
     tasks: Tasks,
     settings: Settings,
@@ -103,6 +122,7 @@ def _pilot(
         deployers=deployers,
         memory=SharedFixMemory(settings.state_dir, tell),
         journal_root=_journal_root,
+        embed=vectors_of(settings.memory),
     )
     author = Author(own.author_name, own.author_email)
     return Pilot(tasks, world, PilotSettings(lease_s=own.lease_s, author=author))

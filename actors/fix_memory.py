@@ -1,7 +1,8 @@
 """What tasks remember of past fixes, in the memory of their owner's tenant; see the pilot's `FixMemory`.
 
 A fix is a proposal: it begins in the latent layer, and is one of a task's sources, never an instruction. It
-is found by its words, so no model is asked for vectors. A memory that nobody uses is not started for this.
+is found by its words, so no model is asked for vectors. The first fix starts the memory; to look for one in
+a memory that nobody has used does not.
 """
 
 import time
@@ -61,7 +62,7 @@ class SharedFixMemory:
 
     async def keep(self, owner: str, text: str) -> None:
         """Remembers a sentence. Raises: ZoranError."""
-        if not text.strip() or not self._layout.exists():
+        if not text.strip():
             return
         kept, tenant, name = text[:_MOST_TEXT_CHARS], owner or _OWN, new_id()
         meta: dict[str, Scalar] = {

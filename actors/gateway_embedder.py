@@ -31,15 +31,21 @@ class GatewayEmbedder:
         embedder: What the gateways are set to.
         ask: Asks one of them once.
         sleep: Waits between tries, in seconds.
+        tries: How often they are asked at most.
     """
 
     def __init__(
-        self, embedder: EmbedderId, ask: Ask | None = None, sleep: Callable[[float], None] = time.sleep
+        self,
+        embedder: EmbedderId,
+        ask: Ask | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        tries: int = TRIES,
     ) -> None:
         self.id = embedder.id
         self.dimension = embedder.dimension
         self._ask = ask or _ask
         self._sleep = sleep
+        self._tries = tries
 
     def embed(self, texts: Sequence[str], tenant: str = "") -> Vector:
         """float32[len(texts), dimension].
@@ -47,7 +53,7 @@ class GatewayEmbedder:
         Raises:
             ZoranError: What a gateway says, where trying again does not help or did not.
         """
-        for attempt in range(TRIES):
+        for attempt in range(self._tries):
             if attempt:
                 self._sleep(min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))
             try:

@@ -2,6 +2,7 @@
 
 python -m benchmarks.autopilot --write-readme                 everything
 python -m benchmarks.autopilot --only quality --bugs 4        does it work at all
+python -m benchmarks.autopilot --only context                 what is found to be shown; without Docker
 
 A run that was cut goes on where it was. Docker is started for the run where none answers; what needs it is
 left out, and said to be, where there is none.
@@ -15,11 +16,12 @@ import platform
 import random
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.autopilot import containers, kill, overhead, quality, red_team
+from benchmarks.autopilot import containers, context, kill, overhead, quality, red_team
 from benchmarks.autopilot.bugs import humaneval_bugs
 from benchmarks.autopilot.cases import BUGS, EVERY, cases
 from benchmarks.autopilot.docker_place import docker_place
@@ -28,7 +30,9 @@ from benchmarks.readme import README, ROOT, link, save, write_into
 from benchmarks.reasoning.parts import Parts
 from zoran_ray.sandbox import Backend
 
-PARTS = ("overhead", "containers", "red-team", "kill", "quality")
+PARTS = ("overhead", "containers", "red-team", "kill", "quality", "context")
+_WITHOUT_DOCKER = frozenset({"context"})
+"""Parts that have no use for it."""
 PROGRESS = ROOT / "build" / "bench-autopilot.jsonl"
 _CODE = ("benchmarks/autopilot", "zoran_ray/autopilot", "zoran_ray/policy", "zoran_ray/sandbox", "policy")
 """Where a change makes a run another one."""
@@ -51,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _measured(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("bugs", "data", "every", "jobs", "points", "rounds")
+    names = ("bugs", "data", "every", "jobs", "points", "queries", "rounds")
     run = {"code": _code(), **{name: str(getattr(args, name)) for name in names}}
     parts = Parts(PROGRESS, run)
 
@@ -62,7 +66,8 @@ async def _measured(args: argparse.Namespace) -> dict[str, Any]:
         "started": await parts.part("started", now),
         "machine": f"{platform.platform()}, {os.cpu_count()} cores",
     }
-    with docker_place() as place:
+    undocked = _WITHOUT_DOCKER.issuperset(args.only)
+    with nullcontext("not looked for") if undocked else docker_place() as place:
         for name in PARTS:
             if name in args.only:
                 results[name] = await _part(name, args, place, parts)
@@ -73,6 +78,8 @@ async def _measured(args: argparse.Namespace) -> dict[str, Any]:
 
 async def _part(name: str, args: argparse.Namespace, place: Backend | str, parts: Parts) -> Any:
     """What a part has found, or why it was left out."""
+    if name == "context":
+        return await _context(args, parts)
     if isinstance(place, str) and name != "red-team":
         return {"left_out": place}
     measures: dict[str, Callable[[Any], Any]] = {
@@ -87,9 +94,15 @@ async def _part(name: str, args: argparse.Namespace, place: Backend | str, parts
     return await _quality(args, place, parts)
 
 
+async def _context(args: argparse.Namespace, parts: Parts) -> Any:
+    if not args.data.is_file():
+        return _no_bugs(args.data)
+    return await parts.part("context", lambda: asyncio.to_thread(context.measure, args.data, args.queries))
+
+
 async def _quality(args: argparse.Namespace, place: Backend, parts: Parts) -> dict[str, Any]:
     if not args.data.is_file():
-        return {"left_out": f"there are no bugs at {args.data}; name a file with --data"}
+        return _no_bugs(args.data)
     bugs = humaneval_bugs(args.data)
     if args.bugs:
         bugs = tuple(random.Random(6).sample(bugs, min(args.bugs, len(bugs))))
@@ -99,6 +112,10 @@ async def _quality(args: argparse.Namespace, place: Backend, parts: Parts) -> di
         sample += f", each of the others with one bug in {args.every}"
     found = await quality.measure(place, tried, parts)
     return found | {"bugs": len(bugs), "sample": sample}
+
+
+def _no_bugs(data: Path) -> dict[str, Any]:
+    return {"left_out": f"there are no bugs at {data}; name a file with --data"}
 
 
 def _code() -> str:
@@ -119,6 +136,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=kill.POINTS, help="kills of each state")
     parser.add_argument("--jobs", type=int, default=containers.JOBS, help="jobs whose client is killed")
     parser.add_argument("--rounds", type=int, default=overhead.ROUNDS, help="jobs of the overhead")
+    parser.add_argument("--queries", type=int, default=context.QUERIES, help="asked of a large repository")
     parser.add_argument("--json", type=Path)
     parser.add_argument(
         "--write-readme", action="store_true", help="also benchmarks/README.md and results/"

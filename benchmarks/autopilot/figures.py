@@ -7,6 +7,8 @@ from typing import Any
 
 Z_95 = 1.96
 """Of a two-sided interval at 95 %."""
+DEPTHS = (1, 5, 12)
+"""Of recall; a model is shown twelve files at most."""
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
@@ -40,6 +42,23 @@ def spread(values: Sequence[float]) -> dict[str, float] | None:
         "p50": statistics.median(ordered),
         "p95": ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)],
         "most": ordered[-1],
+    }
+
+
+def ranks(found: Sequence[int], base: Sequence[int]) -> dict[str, Any]:
+    """How well a search does: recall at some depths, mean reciprocal rank.
+
+    Args:
+        found: Rank of each question's answer, from 1; 0 where it was not found.
+        base: The same of the search that this one is compared with.
+    """
+    pairs = [(one or math.inf, other or math.inf) for one, other in zip(found, base, strict=True)]
+    recall = {str(depth): share(sum(0 < each <= depth for each in found), len(found)) for depth in DEPTHS}
+    return {
+        "recall": recall,
+        "mrr": statistics.fmean(1 / each if each else 0.0 for each in found),
+        "better": sum(one < other for one, other in pairs),
+        "worse": sum(one > other for one, other in pairs),
     }
 
 

@@ -18,6 +18,7 @@ _FORGE = "tests/autopilot/test_forge_once.py"
 _PILOT = "tests/autopilot/test_pilot_gates.py"
 _DIFF = "tests/policy/test_diff.py"
 _FOLDER = "tests/policy/test_folder.py"
+_SEVERAL = "tests/autopilot/test_red_team_several.py"
 _ARCHIVE = "tests/sandbox/test_archive.py"
 
 ROWS: Mapping[str, tuple[str, ...]] = {
@@ -87,6 +88,14 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "tests made to pass": (
         "tests/autopilot/test_testing.py::test_a_change_that_only_looks_so_is_not_evidence",
         "tests/autopilot/test_engineer_scripted.py::test_no_trick_is_proven",
+    ),
+    "a stand-in for the test runner": (
+        f"{_TEAM}::test_what_stands_in_for_the_test_runner_is_no_part_of_a_change",
+    ),
+    "one repository's change fakes another's tests": (
+        f"{_SEVERAL}::test_a_change_that_ships_what_fakes_the_others_tests_is_not_merged",
+        f"{_SEVERAL}::test_nor_where_a_policy_forgets_to_forbid_it",
+        f"{_SEVERAL}::test_a_library_that_answers_for_the_programs_tests_is_not_merged",
     ),
 }
 """Tests of each attack, as pytest names them without parameters."""

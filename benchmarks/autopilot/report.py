@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.autopilot.figures import DEPTHS
 from benchmarks.autopilot.red_team import ROWS
 from benchmarks.readme import against, table
 
@@ -133,6 +134,32 @@ def _overhead(found: Mapping[str, Any]) -> str:
     return told + "\n\n" + table(["a job's overhead", "measured", "target"], rows)
 
 
+def _context(found: Mapping[str, Any]) -> str:
+    rows = [
+        [place, name, *_found(way)] for place, tried in found.items() for name, way in tried["ways"].items()
+    ]
+    asked = "; ".join(
+        f"{each['queries']} of {name}, {each['files']:,} files" for name, each in found.items()
+    )
+    speeds = [
+        f"{name} {min(each['embedders'][name]['per_s'] for each in found.values()):,.0f}"
+        for name in next(iter(found.values()))["embedders"]
+    ]
+    depths = [f"recall@{depth}" for depth in DEPTHS]
+    head = ["repository", "search", *depths, "MRR", "better; worse than words"]
+    told = f"Questions: {asked}. Texts a second on this machine, at least: {', '.join(speeds)}."
+    return "\n\n".join([told, table(head, rows)])
+
+
+def _found(way: Mapping[str, Any]) -> list[str]:
+    """Recall with its 95 % interval, MRR, and how many answers are better and worse than by words."""
+    told = []
+    for each in way["recall"].values():
+        low, high = each["interval"]
+        told.append(f"{each['share']:.3f} ({low:.2f}–{high:.2f})")
+    return [*told, f"{way['mrr']:.3f}", f"{way['better']}; {way['worse']}"]
+
+
 def red_team(found: Mapping[str, Any]) -> str:
     """The table of attacks: row, tests, outcome."""
     if "broken" in found:
@@ -184,6 +211,7 @@ def _sum(counts: Sequence[int]) -> str:
 
 _SECTIONS = {
     "quality": ("What is merged", _quality),
+    "context": ("What is found to be shown", _context),
     "kill": ("Workers that are killed", _kill),
     "containers": ("Containers left behind", _containers),
     "overhead": ("What a job costs", _overhead),

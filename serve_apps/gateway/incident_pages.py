@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.incoming import Incoming
 from serve_apps.gateway.page_request import body_of
-from serve_apps.gateway.task_pages import AskTasks
+from serve_apps.gateway.task_plans import AskTasks
 from zoran_ray.api_key import ApiKey
 from zoran_ray.autopilot.sentry import MOST_BODY_BYTES, RESOURCE, SIGNATURE, Incident, read_webhook
 from zoran_ray.sentry_projects import SentryProject, SentrySettings

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from typing import Annotated
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import Field
@@ -13,15 +14,21 @@ from serve_apps.gateway.batch_rows import list_row, page_limit
 from serve_apps.gateway.door import Door
 from serve_apps.gateway.memory_fields import Fields, read_fields
 from serve_apps.gateway.page_request import document_of, key_of
-from serve_apps.gateway.task_rows import STILL_HERE, end_frame, event_frame, task_row, whole_task_row
+from serve_apps.gateway.task_plans import AskTasks, Plans, wait_of
+from serve_apps.gateway.task_rows import (
+    STILL_HERE,
+    end_frame,
+    event_frame,
+    planned_task_row,
+    task_row,
+    whole_task_row,
+)
+from serve_apps.gateway.task_trace import task_trace
 from zoran_ray.autopilot import Task
 from zoran_ray.errors import InvalidRequest, Overloaded, ZoranError
 from zoran_ray.settings import ServerSettings
 
 log = logging.getLogger("zoran.gateway")
-
-AskTasks = Callable[..., Awaitable[Any]]
-"""Calls a method of `TaskOffice` by its name."""
 
 WAIT_S = 10.0
 """Longest silence of a stream."""
@@ -76,6 +83,11 @@ def _add_views(app: FastAPI, door: Door, ask: AskTasks, streams: "Streams") -> N
             return Response(status_code=204)
         return streams.of(known, after)
 
+    @app.get("/v1/tasks/{task_id}/trace")
+    async def trace(task_id: str, request: Request) -> Response:
+        found, calls = await ask("trace", owner_of(request), task_id)
+        return Response(orjson.dumps(task_trace(found, calls)), media_type="application/json")
+
     @app.get("/v1/tasks/{task_id}/diff")
     async def diff(task_id: str, request: Request) -> Response:
         text = await ask("diff", owner_of(request), task_id)
@@ -85,11 +97,15 @@ def _add_views(app: FastAPI, door: Door, ask: AskTasks, streams: "Streams") -> N
 def _add_deeds(app: FastAPI, door: Door, ask: AskTasks, settings: ServerSettings) -> None:
     """What begins tasks, and moves them."""
 
+    plans = Plans(ask)
+
     @app.post("/v1/chat")
     async def start(request: Request) -> dict[str, object]:
         key = key_of(door, request)
         asked = await document_of(request, settings, may_be_empty=True)
-        return task_row(await ask("start", key.tenant, key.key_id, asked))
+        wait_s = min(wait_of(asked), settings.request_timeout_s)
+        task = await ask("start", key.tenant, key.key_id, asked)
+        return planned_task_row(await plans.awaited(task, wait_s))
 
     @app.post("/v1/tasks/{task_id}/approve")
     async def approve(task_id: str, request: Request) -> dict[str, object]:

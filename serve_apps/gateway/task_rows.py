@@ -37,9 +37,20 @@ def task_row(task: Task) -> Row:
     }
 
 
+def planned_task_row(task: Task) -> Row:
+    """One task with its plan, of several repositories the first one's; None before there is one."""
+    return task_row(task) | {"plan": plan_of(task)}
+
+
 def whole_task_row(task: Task) -> Row:
     """One task with everything that is known of it."""
-    return task_row(task) | {"facts": task.facts}
+    return planned_task_row(task) | {"facts": task.facts}
+
+
+def plan_of(task: Task) -> Row | None:
+    """What the model means to do: `text`, and the `files` that it named. None while that is not known."""
+    parts = task.facts.get("repositories", ())
+    return next((part["plan"] for part in parts if part.get("plan")), None)
 
 
 def event_row(event: TaskEvent) -> Row:

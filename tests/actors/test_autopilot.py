@@ -3,11 +3,13 @@
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from actors.autopilot import AutopilotWorker
-from actors.autopilot_office import deployed_office
+from actors.autopilot_office import deployed_office, vectors_of
 from actors.fix_memory import SharedFixMemory
 from actors.forge_access import ForgeAccess
 from actors.gateway_model import TRIES, GatewayModel
@@ -29,7 +31,7 @@ from zoran_ray.memory.search import Hit
 from zoran_ray.messages import ANYBODY_ID
 from zoran_ray.policy import Policy, SandboxRules
 from zoran_ray.reasoning.completion import Sampling, Used
-from zoran_ray.settings import AutopilotSettings, ForgeSettings, SandboxSettings, Settings
+from zoran_ray.settings import AutopilotSettings, ForgeSettings, MemorySettings, SandboxSettings, Settings
 from zoran_ray.wire import Usage
 
 SAYS = {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}]}
@@ -184,18 +186,31 @@ class Memory:
 async def test_a_fix_is_a_proposal_in_the_owners_memory(tmp_path):
     journal, memory = Journal(), Memory()
     fixes = SharedFixMemory(tmp_path, journal, memory, lambda: 5.0)
-    await fixes.keep("t", "The sum was off by one.")
-    assert await fixes.find("t", "sum") == ""  # there is no memory: none is started
-    assert (memory.records, journal.events) == ([], [])
+    assert await fixes.find("t", "sum") == ""  # there is no memory: none is started to look into it
+    assert (memory.queries, journal.events) == ([], [])
+    await fixes.keep("t", "The sum was off by one.")  # the first fix starts it
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "layout.json").write_text("{}")
-    await fixes.keep("t", "The sum was off by one.")
     (record,) = memory.records
     assert (record.tenant, record.layer, record.source) == ("t", Layer.LATENT, "agent:autopilot")
     assert record.provenance.journal_leaf == 1
     assert "sum" not in repr(journal.events)
     assert await fixes.find("", "sum") == "The sum was off by one."
     assert (memory.queries[0].tenant, memory.queries[0].where.subjects) == ("-", ("autopilot",))
+
+
+def test_repositories_are_searched_with_the_memorys_model_in_the_owners_name(monkeypatch):
+    asked = []
+
+    def ask(texts, tenant):
+        asked.append((texts, tenant))
+        return [np.ones(8, "<f4").tobytes()]
+
+    monkeypatch.setattr("actors.gateway_embedder._ask", ask)
+    assert vectors_of(MemorySettings()) is None  # hashed n-grams
+    embed = vectors_of(MemorySettings(embedder="local/minilm", dimension=8))
+    assert embed(SimpleNamespace(owner="acme"))(["def f(): ..."]).shape == (1, 8)
+    assert asked == [(["def f(): ..."], "acme")]
 
 
 @pytest.fixture

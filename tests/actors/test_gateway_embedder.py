@@ -62,6 +62,13 @@ def test_patience_ends():
     assert 60 < sum(gateway.slept) < 180
 
 
+def test_whoever_does_not_wait_asks_once():
+    gateway = Gateway(TimeoutError())
+    with pytest.raises(Unavailable):
+        GatewayEmbedder(ID, gateway, gateway.slept.append, tries=1).embed(["a"])
+    assert (len(gateway.asked), gateway.slept) == (1, [])
+
+
 def test_another_number_of_numbers():
     with pytest.raises(UpstreamError, match="not of 4 numbers"):
         Gateway([VECTOR + VECTOR]).embedder().embed(["a"])

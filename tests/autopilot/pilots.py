@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from zoran_ray.autopilot import Lease, State, Task, Tasks
+from zoran_ray.autopilot.calls import Made, keep_call
+from zoran_ray.autopilot.engineer import Plan
+from zoran_ray.autopilot.pilot import Part
 from zoran_ray.autopilot.task import PATH
 from zoran_ray.errors import Unavailable
 from zoran_ray.journal import Event
+from zoran_ray.reasoning.completion import Completion, Completions, Sampling, Used
+from zoran_ray.reasoning.trace import Call
 
 
 class Course:
@@ -20,6 +25,7 @@ class Course:
         hangs_at: Where it works for ever.
         breaks_once_at: Where it fails with a text that nobody may see, once.
         commit: What an approval would hold for; None where none can help.
+        says: What its model says when it is asked for a plan; None: it has none.
     """
 
     def __init__(
@@ -29,7 +35,9 @@ class Course:
         hangs_at: State | None = None,
         breaks_once_at: State | None = None,
         commit: str | None = "c" * 40,
+        says: str | None = None,
     ) -> None:
+        self._says = says
         self._commit = commit
         self._tasks = tasks
         self._asks_at = asks_at
@@ -49,9 +57,19 @@ class Course:
             if state is self._asks_at and not lease.task.facts.get("approved"):
                 why = {"what": "paths", "why": "A risky path.", "commit": self._commit}
                 return self._tasks.move(lease, State.AWAITING_HUMAN, {"awaiting": why}).task
-            lease = self._tasks.move(lease, PATH[PATH.index(state) + 1])
+            facts = self._planned(lease) if state is State.RECEIVED and self._says else {}
+            lease = self._tasks.move(lease, PATH[PATH.index(state) + 1], facts)
             await asyncio.sleep(0)
         return lease.task
+
+    def _planned(self, lease: Lease) -> dict[str, Any]:
+        """Facts with a plan; the call that gave it is kept."""
+        says = str(self._says)
+        answer = Completions((Completion(says),), Used(1, 7, 0, 5, 12))
+        call = Call(({"role": "user", "content": "Plan."},), Sampling(), answer)
+        keep_call(self._tasks, lease, Made(0, "plan", call, lambda text: text))
+        part = Part(0, "https://git.example.com/acme/shop", "main", "b" * 40, plan=Plan(says, ("a.py",)))
+        return {"repositories": [part.facts()]}
 
 
 class Journal:

@@ -38,7 +38,8 @@ def _unknown(files: Mapping[str, bytes], argv: Sequence[str]) -> list[str]:
     tests = [name.decode() for name in _TEST.findall(files[canary])]
     parts = [part.decode() for part in secret.groups()] if secret else []
     stem = canary.removeprefix("test_").removesuffix(".py")
-    return [report.removesuffix(".xml"), plugin, stem, *tests, *parts]
+    folders = [word.partition("=")[2] for word in argv if word.startswith("--ignore=")]
+    return [report.removesuffix(".xml"), plugin, stem, *tests, *parts, *folders]
 
 
 def _with(text: str, old: Sequence[str], new: Sequence[str]) -> str:

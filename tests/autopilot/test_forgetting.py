@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.autopilot.pilot_bench import MESSAGE, Bench, bench_in
+from tests.autopilot.test_calls import made
 from tests.autopilot.test_tasks import Clock
 from zoran_ray.autopilot import Lease, Mode, State, Task, Tasks, once, task_database
+from zoran_ray.autopilot.calls import keep_call
 from zoran_ray.autopilot.copies import copy_of
 from zoran_ray.autopilot.forgetting import DAY_S, PIECE, Forgetting
 from zoran_ray.autopilot.task import ENDED, PATH
@@ -46,6 +48,7 @@ def done(tasks: Tasks, *remotes: str) -> Task:
     lease = tasks.claim(60)
     assert lease is not None
     once(tasks, lease, "push 1", {}, lambda meant: None, lambda meant: {"done": True})
+    keep_call(tasks, lease, made("a question"))
     for state in (State.PLANNED, State.EDITED):
         lease = tasks.move(lease, state, {"diff": "+ secret"})
     tasks.release(lease)
@@ -55,7 +58,7 @@ def done(tasks: Tasks, *remotes: str) -> Task:
 
 def rows(tasks: Tasks) -> dict[str, set[str]]:
     """Of which tasks each table knows."""
-    keys = {"tasks": "id", "events": "task", "steps": "task"}
+    keys = {"tasks": "id", "events": "task", "steps": "task", "calls": "task"}
     with tasks.db.read() as db:
         return {
             table: {name for (name,) in db.execute(f"SELECT {key} FROM {table}")}
@@ -71,7 +74,7 @@ def test_what_is_over_is_forgotten_with_all_that_belongs_to_it(tasks: Tasks, clo
     assert forgetting.some() == 0
     clock.now += DAY_S
     assert (forgetting.some(), forgetting.some()) == (1, 0)
-    assert rows(tasks) == {table: {new.id} for table in ("tasks", "events", "steps")}
+    assert rows(tasks) == {table: {new.id} for table in ("tasks", "events", "steps", "calls")}
     with pytest.raises(RecordNotFound):
         tasks.get("acme", old.id)
     with pytest.raises(LeaseLost):

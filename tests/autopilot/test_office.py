@@ -119,7 +119,7 @@ async def test_sovereign_ends_where_there_is_nothing_more_to_do(
 async def test_nobody_sees_anothers(make: Make, repo: str) -> None:
     office = await make()
     task = await office.start("t", "anybody", request_fields(repo))
-    for ask in (office.task, office.events, office.diff, office.cancel, office.resume):
+    for ask in (office.task, office.events, office.trace, office.diff, office.cancel, office.resume):
         with pytest.raises(RecordNotFound):
             await ask("u", task.id)
     with pytest.raises(RecordNotFound):

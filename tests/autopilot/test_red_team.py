@@ -151,6 +151,16 @@ def test_what_python_starts_by_itself_reaches_no_test_where_a_policy_forgets_it(
         assert path not in Harness().judged({"a.py": b""}, {path: b"import os", "a.py": b"x"})
 
 
+@pytest.mark.parametrize("path", ["pytest.py", "src/pytest/__init__.py"])
+def test_what_stands_in_for_the_test_runner_is_no_part_of_a_change(tmp_path: Path, path: str) -> None:
+    """No run has it, so every test of this change would pass; the next task would find it in its base."""
+    bench = Bench(tmp_path, BASE)
+    work, _ = bench.work(saying(new_file(path, "raise SystemExit(0)")), settings=EngineerSettings(tries=1))
+    (attempt,) = work.attempts
+    assert (work.best, attempt.outcome) == (None, AttemptOutcome.FAILED)
+    assert path in attempt.reasons[0]
+
+
 def test_a_pointer_to_lfs_is_refused_and_its_filter_never_runs(tmp_path: Path) -> None:
     files = {"data.bin": LFS, ".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n"}
     bench = Bench(tmp_path, {**BASE, **files})

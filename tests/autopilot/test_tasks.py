@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.clock import Clock
 from zoran_ray.access.private_db import PrivateDatabase
 from zoran_ray.autopilot import Lease, Mode, State, Tasks, task_database
-from zoran_ray.autopilot.database import DATABASE, SCHEMA
+from zoran_ray.autopilot.calls import kept_calls
+from zoran_ray.autopilot.database import CALLS, DATABASE, SCHEMA
 from zoran_ray.autopilot.lapses import MOST_LAPSES
 from zoran_ray.autopilot.task import ENDED, PATH, lowest, may_follow, mode_of
 from zoran_ray.autopilot.tasks import MOST_UNFINISHED
@@ -236,11 +237,17 @@ def test_who_is_let_go_or_moves_on_was_not_left(tasks: Tasks, clock: Clock) -> N
     assert tasks.get("acme", made.id).state is PATH[5]
 
 
-def test_a_file_of_before_is_brought_up_to_date(tmp_path: Path, clock: Clock) -> None:
+SECOND = SCHEMA.replace(f"{CALLS};", "")
+FIRST = SECOND.replace(", lapses INTEGER NOT NULL DEFAULT 0", "").replace(
+    "CREATE INDEX tasks_by_state ON tasks (state, mode);\n", ""
+)
+
+
+@pytest.mark.parametrize("older", [(FIRST,), (SECOND, [])])
+def test_a_file_of_before_is_brought_up_to_date(older: Any, tmp_path: Path, clock: Clock) -> None:
     tmp_path.chmod(0o700)
-    older = SCHEMA.replace(", lapses INTEGER NOT NULL DEFAULT 0", "")
-    older = older.replace("CREATE INDEX tasks_by_state ON tasks (state, mode);\n", "")
-    before = PrivateDatabase(tmp_path / DATABASE, older, "The file", "begin anew")
+    schema, *upgrades = older
+    before = PrivateDatabase(tmp_path / DATABASE, schema, "The file", "begin anew", upgrades=upgrades)
     with before.write() as db:
         db.execute(
             "INSERT INTO tasks (id, owner, thread, mode, goal, state, request, facts, created, updated)"
@@ -249,6 +256,7 @@ def test_a_file_of_before_is_brought_up_to_date(tmp_path: Path, clock: Clock) ->
     tasks = Tasks(task_database(tmp_path), clock)
     assert claimed(tasks).task.id == "task_1"
     assert tasks.standing() == {(State.PLANNED, Mode.OPERATOR): 1}
+    assert kept_calls(tasks, "task_1") == ()
 
 
 class Life(RuleBasedStateMachine):

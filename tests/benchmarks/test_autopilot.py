@@ -1,6 +1,8 @@
 """The autopilot's benchmark in small: cases, canary, figures, kills, the red-team table. Without Docker."""
 
+import ast
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.autopilot import kill, quality, red_team
+from benchmarks.autopilot import context, kill, quality, red_team
 from benchmarks.autopilot.bugs import Bug
 from benchmarks.autopilot.canary import Watch, marked
 from benchmarks.autopilot.cases import RIGHT, WRONG, Case, cases
-from benchmarks.autopilot.figures import brier, share, spread, summary, wilson
+from benchmarks.autopilot.figures import brier, ranks, share, spread, summary, wilson
 from benchmarks.autopilot.report import markdown
+from benchmarks.autopilot.retrieval import library, modules, without_docstrings
 from benchmarks.autopilot.scripted_model import BEHAVIOURS
 from benchmarks.readme import README, ROOT, markers
 from benchmarks.reasoning.parts import Parts
-from tests.autopilot.one_bug import one_bug
+from tests.autopilot.one_bug import ROW, one_bug
 from zoran_ray.autopilot.testing import Outcome
 
 
@@ -145,6 +148,62 @@ def test_outcomes_of_the_red_team_are_those_of_the_report() -> None:
     for line in text.splitlines():
         if line.startswith("| ") and "attack" not in line:
             assert "**not run**" in line  # a test without an outcome is never taken for one that passed
+
+
+def test_ranks() -> None:
+    found = ranks([1, 0, 4, 2], [2, 3, 4, 0])
+    assert [found["recall"][depth]["hits"] for depth in ("1", "5", "12")] == [1, 3, 3]
+    assert found["mrr"] == pytest.approx((1 + 1 / 4 + 1 / 2) / 4)
+    assert (found["better"], found["worse"]) == (2, 1)
+
+
+SOURCE = '''"""A module."""
+
+
+class A:
+    """A class."""
+
+    def f(self): """Adds two and two, says Ann."""
+
+    def g(self):
+        """Takes three from
+        all that is there."""
+        return "no docstring"
+'''
+
+
+def test_a_file_without_docstrings_is_the_same_program_in_fewer_lines() -> None:
+    bare = without_docstrings(SOURCE)
+    assert bare.count("...") == 4
+    assert bare.count("\n") == SOURCE.count("\n") - 1
+    assert "A class" not in bare
+    assert 'return "no docstring"' in bare
+    names = [getattr(node, "name", "") for node in ast.walk(ast.parse(bare))]
+    assert names == [getattr(node, "name", "") for node in ast.walk(ast.parse(SOURCE))]
+
+
+def test_what_is_asked_is_not_in_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "Doubles what it is given.\n>>> double(2)\n4"
+    row = ROW | {"docstring": said, "prompt": f'{ROW["prompt"]}    """{said}"""\n'}
+    (tmp_path / "bugs").write_text(f"{json.dumps(row)}\n")
+    bare, whole = modules(tmp_path / "bugs")
+    assert bare.queries == (("Doubles what it is given.", "m00.py"),)
+    assert "Doubles" not in "".join(bare.files.values())
+    assert "Doubles" in whole.files["m00.py"]
+    assert all(row["canonical_solution"] not in text for text in bare.files.values())
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "a.py").write_text(SOURCE)
+    small = library(tmp_path / "lib")
+    assert {query for query, _ in small.queries} == {
+        "Adds two and two, says Ann.", "Takes three from all that is there."
+    }  # fmt: skip
+    monkeypatch.setattr(context, "library", lambda: small)
+    monkeypatch.setattr(context, "MINILM", "no_such_package")
+    found = context.measure(tmp_path / "bugs", 1)
+    assert [each["queries"] for each in found.values()] == [1, 1, 1]
+    assert list(found[small.name]["ways"]) == ["words", "hashed n-grams alone", "words and hashed n-grams"]
+    text = markdown({"started": "2026-01-01", "machine": "m", "context": found})
+    assert f"| {small.name} | words |" in text
 
 
 def test_what_was_left_out_is_said() -> None:

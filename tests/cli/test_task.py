@@ -134,6 +134,18 @@ def test_the_whole_way(zoran: Any, serve: Any, shop: Path) -> None:
     assert lines(more.stdout)[0]["thread_id"] == task["thread_id"]
 
 
+def test_what_the_model_said_is_shown(zoran: Any, serve: Any, shop: Path) -> None:
+    serve(says="Round the discount.")
+    done = zoran("task", "start", "It is wrong.", "--repo", str(shop), "--watch", "--json")
+    *_, task = lines(done.stdout)
+    shown = zoran("task", "trace", task["id"])
+    assert shown.stdout.splitlines() == ["thought: Round the discount. (12 tokens)"]
+    assert shown.stderr.startswith("pushed: 1 calls, 12 tokens (0 cached)")
+    (document,) = lines(zoran("task", "trace", task["id"], "--json").stdout)
+    assert document["calls"][0]["messages"] == [{"role": "user", "content": "Plan."}]
+    assert zoran("task", "trace", "task_0").exit_code == 1
+
+
 def test_what_waits_for_a_person(zoran: Any, serve: Any, shop: Path) -> None:
     serve(asks_at=State.TESTED)
     waits = zoran("task", "start", "It is wrong.", "--repo", str(shop), "--watch")

@@ -125,6 +125,19 @@ def test_advice_needs_no_sandbox_and_writes_nothing(server: Stack, shop: Path) -
     ]
     assert MENDED in server.zoran("task", "diff", task["id"]).stdout
     assert git(shop, "for-each-ref") == before
+    trace = json.loads(server.zoran("task", "trace", task["id"], "--json").stdout)
+    assert [call["asked_for"] for call in trace["calls"]] == ["plan", "edit"]
+    assert DEMO_MESSAGE in str(trace["calls"][0]["messages"])
+
+
+def test_a_request_is_answered_with_its_plan(server: Stack, shop: Path) -> None:
+    asked = {"message": DEMO_MESSAGE, "repo_path": str(shop), "mode": "advisor", "model": MODEL}
+    url, headers = f"{server.base_url}/v1/chat", {"content-type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(asked | {"wait_s": 60}).encode(), headers)
+    with urllib.request.urlopen(request, timeout=90) as answer:
+        task = json.load(answer)
+    assert task["plan"] == server_task(server, task["id"])["plan"]
+    assert task["plan"]["text"]
 
 
 def test_what_is_counted_is_on_the_page(server: Stack, shop: Path) -> None:

@@ -110,3 +110,29 @@ def test_explain_a_tool(tmp_path: Path) -> None:
     assert told("odd", "--reaches", "local")[0] == 5
     assert told("files_read") == (5, "tools.permissions"), "tools of MCP servers reach code"
     assert run("explain", "tool", "code").exit_code == 0, "as shipped, the settings decide alone"
+
+
+def test_explain_a_merge_and_a_deployment(tmp_path: Path) -> None:
+    file = tmp_path / "gates.yaml"
+    file.write_text(
+        "mode_max: sovereign\nmerge: {allowed: true, min_confidence: 0.9, required_checks: [ci]}\n"
+        "deploy: {allowed: true, min_confidence: 0.9, targets: [shop]}\n"
+    )
+
+    def told(*args: str) -> tuple[int, str, str]:
+        result = run("explain", *args, "--policy", str(file), "--json")
+        decision = json.loads(result.stdout)
+        return result.exit_code, decision["verdict"], decision["rule"]
+
+    good = ("--confidence", "0.95")
+    assert told("merge", *good, "--passed", "ci") == (0, "allow", "merge.allowed")
+    assert told("merge", *good) == (5, "deny", "merge.required_checks")
+    assert told("merge", "--passed", "ci") == (5, "needs_person", "merge.min_confidence")
+    for moved, rule in (("--head-moved", "built in: head"), ("--base-moved", "merge.strict_base")):
+        assert told("merge", *good, "--passed", "ci", moved)[2] == rule
+    assert told("deploy", "shop", *good) == (0, "allow", "deploy.allowed")
+    assert told("deploy", "shop", *good, "--no-reversible") == (5, "deny", "deploy.rollback")
+    assert told("deploy", "till", *good) == (5, "deny", "deploy.targets")
+    assert told("deploy", "shop", *good, "--mode", "operator") == (5, "deny", "deploy.allowed")
+    assert run("explain", "merge", "--mode", "god").exit_code == 2
+    assert run("explain", "merge", "--confidence", "1.5").exit_code == 2

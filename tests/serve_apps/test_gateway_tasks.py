@@ -7,16 +7,19 @@ import json
 import httpx
 import pytest
 
-from serve_apps.gateway import task_pages
+from serve_apps.gateway import task_pages, task_plans
 from serve_apps.gateway.door import ANYBODY
 from serve_apps.gateway.task_pages import add_task_pages
+from serve_apps.gateway.task_trace import task_trace
 from tests.autopilot.pilots import Course, Journal
-from zoran_ray.autopilot import State
+from zoran_ray.autopilot import Mode, State, Task
+from zoran_ray.autopilot.calls import KeptCall
 from zoran_ray.autopilot.office import Rules, TaskOffice
 from zoran_ray.autopilot.remote import Whereabouts
 from zoran_ray.errors import Unavailable
 from zoran_ray.messages import ANYBODY_ID, KeyInfo, KeySnapshot
 from zoran_ray.policy import Policy
+from zoran_ray.reasoning.replay import calls_of
 from zoran_ray.settings import ServerSettings
 
 BODY = {"message": "The discount is wrong.", "repo_url": "https://github.com/acme/shop"}
@@ -31,6 +34,8 @@ class Office:
             lambda: policy, lambda key_id: Whereabouts(open=key_id == ANYBODY_ID), "local/m", ("shop",)
         )
         self.journal, self.stack, self.gone_after = Journal(), stack, None
+        self.holds = asyncio.Event()
+        self.holds.set()
         self.office = TaskOffice(folder, rules, lambda tasks: Course(tasks, **course), self.journal)
         add_task_pages(stack.gateway._pages, stack.door, self.call, ServerSettings(**server))
         names = {"ann": "t", "ben": "u"}
@@ -43,6 +48,8 @@ class Office:
             self.gone_after -= 1
             if self.gone_after < 0:
                 raise Unavailable("Tasks are being started.")
+        if method == "events":
+            await self.holds.wait()
         return await getattr(self.office, method)(*args)
 
     async def post(self, path, body=None, name="ann"):
@@ -86,7 +93,7 @@ def frames(text):
 
 async def test_the_whole_way(make):
     office = await make()
-    begun = (await office.post("/v1/chat", BODY)).json
+    begun = (await office.post("/v1/chat", {**BODY, "wait_s": 0})).json
     assert (begun["object"], begun["state"], begun["mode"], begun["note"]) == (
         "task",
         "received",
@@ -211,7 +218,7 @@ async def test_another_tenant_sees_nothing(make):
     office = await make()
     task = (await office.post("/v1/chat", BODY)).json
     assert (await office.get("/v1/tasks", "ben")).json["data"] == []
-    for path in ("", "/events", "/diff"):
+    for path in ("", "/events", "/trace", "/diff"):
         assert (await office.get(f"/v1/tasks/{task['id']}{path}", "ben")).status == 404
     for act in ("approve", "cancel", "resume"):
         assert (await office.post(f"/v1/tasks/{task['id']}/{act}", name="ben")).status == 404
@@ -225,6 +232,10 @@ async def test_another_tenant_sees_nothing(make):
         ({**BODY, "repo_url": "http://169.254.169.254/x"}, 403, "repo_url"),
         ({"message": "m", "repo_path": "/etc"}, 403, "repo_path"),
         ({**BODY, "owner": "u"}, 400, "owner"),
+        ({**BODY, "wait_s": 61}, 400, "wait_s"),
+        ({**BODY, "wait_s": -1}, 400, "wait_s"),
+        ({**BODY, "wait_s": True}, 400, "wait_s"),
+        ({**BODY, "wait_s": "5"}, 400, "wait_s"),
         (b"[1]", 400, None),
         (b"{", 400, None),
     ],
@@ -232,6 +243,94 @@ async def test_another_tenant_sees_nothing(make):
 async def test_what_cannot_be_asked_names_the_field(make, body, status, param):
     answer = await (await make()).post("/v1/chat", body)
     assert (answer.status, answer.json["error"]["param"]) == (status, param)
+
+
+# -- plans and traces -----------------------------------------------------------------------------
+
+PLANNED = {"text": "Round the discount.", "files": ["a.py"]}
+
+
+async def test_the_answer_has_the_plan(make):
+    office = await make({"says": PLANNED["text"], "hangs_at": State.PLANNED})
+    named = {**BODY, "once": "one"}
+    begun = (await office.post("/v1/chat", named)).json
+    assert (begun["state"], begun["plan"]) == ("planned", PLANNED)
+    assert (await office.post("/v1/chat", named)).json == begun
+    row = (await office.get(f"/v1/tasks/{begun['id']}")).json
+    assert (row["plan"], begun.keys() | {"facts"}) == (PLANNED, row.keys())
+    assert "plan" not in (await office.get("/v1/tasks")).json["data"][0]
+
+
+async def test_a_task_that_stands_still_has_no_plan_to_wait_for(make):
+    office = await make({"breaks_once_at": State.RECEIVED})
+    begun = (await office.post("/v1/chat", {**BODY, "wait_s": 60})).json
+    assert (begun["state"], begun["plan"]) == ("failed", None)
+
+
+async def test_whoever_has_waited_long_enough_gets_the_task_as_it_is(make):
+    office = await make({"hangs_at": State.RECEIVED})
+    begun = (await office.post("/v1/chat", {**BODY, "wait_s": 0.2})).json
+    assert (begun["state"], begun["plan"]) == ("received", None)
+
+
+async def test_a_server_with_less_patience_answers_before(make):
+    office = await make({"hangs_at": State.RECEIVED}, request_timeout_s=0.2)
+    assert (await office.post("/v1/chat", {**BODY, "wait_s": 60})).json["state"] == "received"
+
+
+async def test_where_too_many_wait_the_answer_comes_at_once(make, monkeypatch):
+    monkeypatch.setattr(task_plans, "MOST_WAITING", 0)
+    office = await make({"hangs_at": State.RECEIVED})
+    begun = await office.post("/v1/chat", {**BODY, "wait_s": 60})
+    assert (begun.status, begun.json["state"]) == (200, "received")
+
+
+async def test_a_client_that_leaves_stops_no_task(make):
+    office = await make({"asks_at": State.RECEIVED, "says": PLANNED["text"], "hangs_at": State.PLANNED})
+    office.holds.clear()  # the office says nothing of it for now
+    url = f"http://127.0.0.1:{office.stack.port}/v1/chat"
+    async with httpx.AsyncClient(headers={"authorization": "Bearer zk-ann"}, trust_env=False) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post(url, json={**BODY, "wait_s": 60}, timeout=0.5)
+    office.holds.set()
+    (task,) = (await office.get("/v1/tasks")).json["data"]
+    await office.until(task["id"], "awaiting_human")
+    assert (await office.post(f"/v1/tasks/{task['id']}/approve")).status == 200
+    assert (await office.until(task["id"], "planned"))["plan"] == PLANNED
+
+
+async def test_a_task_that_was_begun_is_told_of_though_nobody_can_be_asked_any_more(make):
+    office = await make({"hangs_at": State.RECEIVED})
+    office.gone_after = 1
+    begun = await office.post("/v1/chat", {**BODY, "wait_s": 60})
+    office.gone_after = None
+    assert (begun.status, begun.json["plan"]) == (200, None)
+    assert (await office.get(f"/v1/tasks/{begun.json['id']}")).status == 200
+
+
+async def test_a_trace_is_the_document_that_strategies_have(make):
+    office = await make({"says": PLANNED["text"]})
+    task = (await office.post("/v1/chat", BODY)).json
+    await office.until(task["id"], "pushed")
+    trace = (await office.get(f"/v1/tasks/{task['id']}/trace")).json
+    assert (trace["id"], trace["object"], trace["ended"]) == (task["id"], "trace", "pushed")
+    (step,), (call,) = trace["steps"], calls_of(trace)
+    assert (step["kind"], step["text"], step["used"]) == ("thought", PLANNED["text"], trace["used"])
+    assert (call.answer.choices[0].text, call.messages[0]["content"]) == (PLANNED["text"], "Plan.")
+    assert (trace["used"]["prompt_tokens"], trace["used"]["completion_tokens"]) == (7, 5)
+
+
+async def test_edits_stand_below_the_plan_of_their_repository():
+    said = {"answer": {"choices": [], "used": {"calls": 1}}}
+    made = [(1, 0, "plan"), (2, 0, "edit"), (3, 1, "plan"), (4, 1, "edit"), (5, 0, "edit"), (6, 2, "edit")]
+    task = Task(
+        "task_1", "t", "thread_1", Mode.OPERATOR, State.PUSHED, State.EDITED, None,
+        {"model": "m", "repositories": []}, {}, 100.0, 100.0, 1, False,
+    )  # fmt: skip
+    trace = task_trace(task, [KeptCall(number, 101.5, place, kind, said) for number, place, kind in made])
+    assert [step["parent"] for step in trace["steps"]] == [0, 1, 0, 3, 1, 0]
+    assert {step["at_s"] for step in trace["steps"]} == {1.5}
+    assert (trace["used"]["calls"], trace["ended"]) == (6, "edited")
 
 
 def test_nobody_in_particular_has_one_id():

@@ -8,7 +8,14 @@ FOLDER = "autopilot"
 """In the folder of everything durable."""
 DATABASE = "tasks.sqlite"
 
-SCHEMA = """
+CALLS = """
+CREATE TABLE calls (
+    task TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, repository INTEGER NOT NULL,
+    kind TEXT NOT NULL, size INTEGER NOT NULL, said TEXT NOT NULL, PRIMARY KEY (task, number)
+) STRICT
+"""
+
+SCHEMA = f"""
 CREATE TABLE tasks (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, thread TEXT NOT NULL, mode TEXT NOT NULL, goal TEXT NOT NULL,
     state TEXT NOT NULL, before TEXT, request TEXT NOT NULL, facts TEXT NOT NULL, created REAL NOT NULL,
@@ -27,6 +34,7 @@ CREATE INDEX events_untold ON events (place) WHERE told = 0;
 CREATE TABLE steps (
     task TEXT NOT NULL, name TEXT NOT NULL, intent TEXT NOT NULL, result TEXT, PRIMARY KEY (task, name)
 ) STRICT, WITHOUT ROWID;
+{CALLS};
 """
 
 
@@ -35,6 +43,7 @@ UPGRADES = (
         "ALTER TABLE tasks ADD COLUMN lapses INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX tasks_by_state ON tasks (state, mode)",
     ),
+    (CALLS,),
 )
 """From each older version of the tables to the next; `SCHEMA` makes the newest."""
 

@@ -1,4 +1,4 @@
-"""Finished tasks are forgotten after a while, with their events, steps and copies of repositories.
+"""Finished tasks are forgotten after a while, with their events, steps, calls and copies of repositories.
 
 Never one that runs, waits for a person or for the journal, or is among the newest that are kept. Whoever is
 cut off leaves either all of a task or nothing of it, and the next one goes on.
@@ -71,7 +71,7 @@ class Forgetting:
         bounds = {"now": now, "before": now - self._keep_s, "keep": self._keep, "piece": PIECE}
         with self._tasks.db.write() as db:
             over = db.execute(_OVER, bounds).fetchall()
-            for table, key in (("events", "task"), ("steps", "task"), ("tasks", "id")):
+            for table, key in (("events", "task"), ("steps", "task"), ("calls", "task"), ("tasks", "id")):
                 db.executemany(f"DELETE FROM {table} WHERE {key} = ?", over)  # noqa: S608
         return len(over)
 

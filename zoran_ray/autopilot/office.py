@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoran_ray.autopilot.calls import KeptCall, kept_calls
 from zoran_ray.autopilot.conversation import MOST_TASKS, said_before
 from zoran_ray.autopilot.copies import COPIES
 from zoran_ray.autopilot.database import FOLDER, task_database
@@ -155,6 +156,11 @@ class TaskOffice:
                 return found
             await asyncio.sleep(pause_s)
             pause_s = min(1.5 * pause_s, _MOST_LOOK_S)
+
+    async def trace(self, owner: str, task_id: str) -> tuple[Task, tuple[KeptCall, ...]]:
+        """A task and its calls of the model, the oldest first. Raises: RecordNotFound."""
+        task = await self.task(owner, task_id)
+        return task, await in_thread(kept_calls, self._tasks, task_id)
 
     async def diff(self, owner: str, task_id: str) -> str:
         """The change as it stands, empty where there is none yet. Raises: RecordNotFound."""

@@ -20,8 +20,9 @@ USUAL_MODE = Mode.OPERATOR
 
 _PLACES = ("repo_path", "repo_url", "repositories")
 _FIELDS = frozenset(
-    {*_PLACES, "message", "mode", "thread_id", "model", "branch", "known", "deploy", "once"}
+    {*_PLACES, "message", "mode", "thread_id", "model", "branch", "known", "deploy", "once", "wait_s"}
 )
+"""`wait_s` is read by whoever answers the client."""
 _OF_REPOSITORY = frozenset({"repo_path", "repo_url", "branch"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}")
 _THREAD = re.compile(r"[A-Za-z0-9_]{1,64}")

@@ -10,7 +10,7 @@ from zoran_ray.cli.output import print_json, print_table, printable
 from zoran_ray.cli.z5 import read_stdin
 
 if TYPE_CHECKING:
-    from zoran_ray.policy import Decision, Policy
+    from zoran_ray.policy import Decision, Mode, Policy
 
 app = typer.Typer(help="What agents may do: check the policy, explain a decision.", no_args_is_help=True)
 explain_app = typer.Typer(help="Which rule decides, and which others had a say.", no_args_is_help=True)
@@ -28,6 +28,12 @@ Repository = Annotated[
 OverrideFile = Annotated[
     Path | None, typer.Option("--override", help="A repository's own override, laid over the policy.")
 ]
+
+Confidence = Annotated[
+    float | None, typer.Option("--confidence", min=0, max=1, help="In the change; unset: not known.")
+]
+Approvals = Annotated[int, typer.Option("--approvals", min=0, help="People who approved it.")]
+TaskMode = Annotated[str, typer.Option("--mode", help="advisor, operator, autopilot or sovereign.")]
 
 
 @app.command()
@@ -136,6 +142,53 @@ def explain_tool(
     _tell(engine.decide_tool(who, name, permission), as_json, {"reaches": permission})
 
 
+@explain_app.command("merge")
+def explain_merge(
+    confidence: Confidence = None,
+    mode: TaskMode = "sovereign",
+    approvals: Approvals = 0,
+    objected: Annotated[int, typer.Option(min=0, help="People who asked for changes.")] = 0,
+    passed: Annotated[
+        list[str] | None, typer.Option("--passed", help="A check that succeeded. Repeatable.")
+    ] = None,
+    head_moved: Annotated[
+        bool, typer.Option("--head-moved", help="The head is not the commit that was judged.")
+    ] = False,
+    base_moved: Annotated[
+        bool, typer.Option("--base-moved", help="The base is not the commit that was tested on.")
+    ] = False,
+    policy: PolicyFile = None,
+    repository: Repository = None,
+    override: OverrideFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether such a pull request may be merged without a person."""
+    from zoran_ray.policy import MergeFacts, PolicyEngine
+
+    checks = dict.fromkeys(passed or (), True)
+    facts = MergeFacts(_mode(mode), confidence, approvals, not head_moved, not base_moved, checks, objected)
+    _tell(PolicyEngine(_effective(policy, repository, override)).decide_merge(facts), as_json)
+
+
+@explain_app.command("deploy")
+def explain_deploy(
+    target: Annotated[str, typer.Argument(help="Its name in autopilot.targets.")],
+    confidence: Confidence = None,
+    mode: TaskMode = "sovereign",
+    approvals: Approvals = 0,
+    reversible: Annotated[bool, typer.Option(help="Whether it has a health check and a way back.")] = True,
+    policy: PolicyFile = None,
+    repository: Repository = None,
+    override: OverrideFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether a target may be deployed to without a person."""
+    from zoran_ray.policy import DeployFacts, PolicyEngine
+
+    facts = DeployFacts(_mode(mode), target, confidence, approvals, reversible)
+    _tell(PolicyEngine(_effective(policy, repository, override)).decide_deploy(facts), as_json)
+
+
 @explain_app.command("diff")
 def explain_diff(
     names_only: Annotated[
@@ -170,6 +223,15 @@ def _effective(path: Path | None, repository: str | None, override: Path | None)
     if repository is None and own is None:
         return policy
     return for_repository(policy, repository_name(repository or ""), own)
+
+
+def _mode(name: str) -> "Mode":
+    from zoran_ray.policy import MODES
+
+    for mode in MODES:
+        if mode == name:
+            return mode
+    raise typer.BadParameter(f"--mode is one of: {', '.join(MODES)}.")
 
 
 def _values(pairs: list[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from zoran_ray.cli.options import AsJson, ConfigFile, StateDir
 from zoran_ray.cli.output import print_json, print_table, printable
 from zoran_ray.cli.task_demo import demo
 from zoran_ray.cli.task_watching import follow
+from zoran_ray.cli.trace_shown import show_end, show_steps
 
 if TYPE_CHECKING:
     from zoran_ray.client import Client
@@ -80,7 +81,9 @@ def start(
     named = repo if repo or thread else ["."]
     # Sent again because nobody answered, it is the same task.
     once = f"cli-{secrets.token_hex(12)}"
-    told = {"mode": mode, "model": model, "thread_id": thread, "deploy": deploy, "once": once}
+    told = {
+        "mode": mode, "model": model, "thread_id": thread, "deploy": deploy, "once": once, "wait_s": 0
+    }  # fmt: skip
     fields = {name: value for name, value in told.items() if value is not None}
     task = server.ask("POST", "chat", {"message": message, **fields, **_repositories(named or [], branch)})
     if watch:
@@ -164,6 +167,24 @@ def diff(
         print_json({"diff": text})
     else:
         typer.echo(printable(text), nl=False)
+
+
+@app.command()
+def trace(
+    task_id: TaskId,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    state_dir: StateDir = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the model was asked for and said. With --json: the whole document, with every message."""
+    document = Server(base_url, api_key, state_dir, config).ask("GET", f"tasks/{_safe(task_id)}/trace")
+    if as_json:
+        print_json(document)
+    else:
+        show_steps(document)
+        show_end(document)
 
 
 @app.command()

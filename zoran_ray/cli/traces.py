@@ -15,7 +15,7 @@ from zoran_ray.cli.endpoint import ApiKey, BaseUrl, client
 from zoran_ray.cli.exits import FAILURE
 from zoran_ray.cli.options import AsJson, ConfigFile, StateDir
 from zoran_ray.cli.output import print_json, print_table, printable
-from zoran_ray.cli.thought_tree import ThoughtTree, ended_line
+from zoran_ray.cli.trace_shown import show_end, show_steps, used_of
 from zoran_ray.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ MOST_BYTES = 64 * 1024 * 1024
 """Largest file that is read; a server's documents have at most a quarter of it."""
 
 _ID = re.compile(r"trace-[0-9a-f]{32}")
-_STEP = ("id", "parent", "kind")
 
 Which = Annotated[
     str,
@@ -79,14 +78,9 @@ def show(
     if as_json:
         print_json(document)
         return
-    tree = ThoughtTree(err=False)
-    for step in _steps(document):
-        told = {name: step.get(name) for name in _STEP} | {"tokens": _used(step)["tokens"]}
-        tree.hear(told, step.get("text") or "")
-    tree.end()
+    show_steps(document)
     typer.echo(printable(str(document.get("answer") or "(no answer)")))
-    used = {"trace_id": document.get("id"), "ended": document.get("ended"), **_used(document)}
-    typer.echo(ended_line(used), err=True)
+    show_end(document)
 
 
 @app.command()
@@ -147,25 +141,8 @@ def _read(name: str) -> Any:
         raise InvalidRequest("This is no trace: it is not JSON.") from None
 
 
-def _steps(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    steps = document.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-
-
-def _used(holder: Mapping[str, Any]) -> dict[str, Any]:
-    """What a step or a whole trace used, in the words of a stream's last event."""
-    found = holder.get("used")
-    used = {name: n for name, n in found.items() if type(n) is int} if isinstance(found, dict) else {}
-    return {
-        "calls": used.get("calls", 0),
-        "tokens": used.get("prompt_tokens", 0) + used.get("completion_tokens", 0),
-        "cached_tokens": used.get("cached_tokens", 0),
-        "cost_usd": used.get("nano_usd", 0) / 1e9,
-    }
-
-
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    used = _used(row)
+    used = used_of(row)
     at = datetime.fromtimestamp(row["created"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     said = str(row.get("model") or ""), str(row.get("ended") or "")
     return row["id"], at, *said, str(used["calls"]), str(used["tokens"])

@@ -1,4 +1,4 @@
-"""Judges what is no file and no text: modes, actions, tools, merges, deployments, spending."""
+"""Judges what is no file and no text: modes, actions, tools, merges, deployments."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from zoran_ray.autopilot.context.ranking import best_words
+from zoran_ray.autopilot.context.words import best_words
 from zoran_ray.memory.lexical import LexicalIndex
 from zoran_ray.rag.passages import Passage, passages
 

@@ -1,13 +1,19 @@
-"""Which files concern what was said: those it names, what they import, then BM25. Knows no prompt."""
+"""Which files concern what was said: those it names, what they import, then those that are most like it, by
+BM25 and, where there is an embedder, by meaning. Knows no prompt."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from zoran_ray.autopilot.context.mentions import Mentions, names_in
 from zoran_ray.autopilot.context.symbols import symbols_of
-from zoran_ray.memory.lexical import MOST_QUERY_WORDS, LexicalIndex, words
+from zoran_ray.autopilot.context.vectors import FileVectors
+from zoran_ray.autopilot.context.words import best_words
+from zoran_ray.memory.lexical import LexicalIndex
+from zoran_ray.memory.search import Candidates, Ranked, best, fused
 
 LOOKED_INTO = 40
-"""Files, the best by their words, whose definitions are compared with names that were said."""
+"""Files, those that are most like it, whose definitions are compared with names that were said."""
+NEAREST = 50
+"""Files, the nearest in meaning, that count though they share no word with what was said."""
 
 
 class Ranking:
@@ -16,11 +22,18 @@ class Ranking:
     Args:
         files: Texts by path.
         judges: Whether a file is a test or configures tests: it is shown, others are changed.
+        vectors: Of the same files; None to go by words alone.
     """
 
-    def __init__(self, files: Mapping[str, str], judges: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        judges: Callable[[str], bool],
+        vectors: FileVectors | None = None,
+    ) -> None:
         self._files = files
         self._judges = judges
+        self._vectors = vectors
         self._paths = sorted(files)
         self._mentions = Mentions(self._paths)
         self._index = LexicalIndex()
@@ -42,8 +55,8 @@ class Ranking:
         near = [path for test in tests for path in self._mentions.imported(self._files[test])]
         first = [path for path in needed if path in self._files]
         modules = self._mentions.modules(message)
-        by_words = self._by_words(f"{message}\n{said}")
-        return list(dict.fromkeys([*first, *named, *sources, *near, *tests, *modules, *by_words]))
+        alike = self.alike(f"{message}\n{said}")
+        return list(dict.fromkeys([*first, *named, *sources, *near, *tests, *modules, *alike]))
 
     def lines(self, *texts: str) -> dict[str, list[int]]:
         """Lines that texts speak of, by path."""
@@ -57,23 +70,23 @@ class Ranking:
         """Files that a text names, in its order."""
         return tuple(mention.path for mention in self._mentions.of(text))
 
-    def _by_words(self, text: str) -> list[str]:
+    def alike(self, text: str) -> list[str]:
+        """Files that share words or meaning with a text, those that define what it names first."""
         scores = best_words(self._index, text)
-        order = sorted((place for place in scores if scores[place] > 0), key=lambda place: -scores[place])
-        paths = [self._paths[place] for place in order]
+        count = len(self._paths)
+        lexical = best(((self._paths[slot], score) for slot, score in scores.items() if score > 0), count)
+        found = Candidates(self._nearest(text, [hit.id for hit in lexical]), lexical)
+        paths = [hit.id for hit in fused(found, count)]
         names = names_in(text)
         defining = [path for path in paths[:LOOKED_INTO] if self._defines(path, names)]
-        return [*defining, *paths]
+        return list(dict.fromkeys([*defining, *paths]))
+
+    def _nearest(self, text: str, likely: Sequence[str]) -> tuple[Ranked, ...]:
+        if self._vectors is None:
+            return ()
+        order = list(dict.fromkeys([*likely, *self._paths]))
+        near = self._vectors.cosines(text, order)
+        return best(((path, cosine) for path, cosine in near.items() if cosine > 0), NEAREST)
 
     def _defines(self, path: str, names: Collection[str]) -> bool:
         return any(symbol.last in names for symbol in symbols_of(path, self._files[path]))
-
-
-def best_words(index: LexicalIndex, text: str) -> dict[int, float]:
-    """BM25 of each slot, for the rarest words of a text.
-
-    (An index takes so many words and no more; of a long output the common ones say least.)
-    """
-    counts = index.counts(words(text))
-    rarest = sorted(counts.having, key=lambda word: (counts.having[word], word))[:MOST_QUERY_WORDS]
-    return {slot: float(score) for slot, score in enumerate(index.scores(rarest, counts))}

@@ -10,7 +10,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from zoran_ray.autopilot.context import CHARS_PER_TOKEN, Ranking, Shown, View, readable, view
+from zoran_ray.autopilot.context import (
+    CHARS_PER_TOKEN,
+    Embed,
+    FileVectors,
+    Ranking,
+    Shown,
+    View,
+    readable,
+    view,
+)
 from zoran_ray.autopilot.engineer.editing import Draft
 from zoran_ray.autopilot.engineer.place import Place
 from zoran_ray.autopilot.engineer.prompts import edit_prompt, plan_prompt
@@ -18,7 +27,7 @@ from zoran_ray.autopilot.engineer.proving import Proof
 from zoran_ray.autopilot.engineer.settings import MOST_TRIES, EngineerSettings
 from zoran_ray.autopilot.engineer.values import Attempt, AttemptOutcome, Job, Plan, Work
 from zoran_ray.autopilot.git import Repository
-from zoran_ray.autopilot.testing import Harness
+from zoran_ray.autopilot.testing import Dependency, Harness
 from zoran_ray.errors import DeadlineExceeded, PermissionDenied, SandboxUnavailable
 from zoran_ray.policy import PolicyEngine
 from zoran_ray.reasoning.budget import BudgetSpent
@@ -41,6 +50,8 @@ class Engineer:
         runner: The sandbox.
         settings: How to work.
         harness: Which files judge a change.
+        embed: Makes vectors to search the repository with; None to search by words alone.
+        beside: What the tests need of other repositories.
     """
 
     def __init__(
@@ -51,13 +62,16 @@ class Engineer:
         runner: CodeRunner | None = None,
         settings: EngineerSettings | None = None,
         harness: Harness | None = None,
+        embed: Embed | None = None,
+        beside: Sequence[Dependency] = (),
     ) -> None:
         self._ask = ask
         self._repository = repository
         self._engine = engine
         self._settings = settings or EngineerSettings()
         self._harness = harness or Harness()
-        self._proof = Proof(runner or NoRunner(), engine, self._harness)
+        self._embed = embed
+        self._proof = Proof(runner or NoRunner(), engine, self._harness, beside)
 
     async def work(
         self, job: Job, tell: Tell | None = None, plan: Plan | None = None,
@@ -95,7 +109,8 @@ class Engineer:
         job = replace(job, message=redact(job.message), known=redact(job.known))
         tree = await asyncio.to_thread(self._repository.tree, job.base)
         texts = await asyncio.to_thread(readable, tree, self._engine)
-        ranking = await asyncio.to_thread(Ranking, texts.files, self._harness.holds)
+        vectors = FileVectors(self._embed, texts) if self._embed else None
+        ranking = await asyncio.to_thread(Ranking, texts.files, self._harness.holds, vectors)
         try:
             before = await self._in_time(self._proof.baseline(tree))
         except (SandboxUnavailable, PermissionDenied) as error:

@@ -16,7 +16,7 @@ class Errand:
     Attributes:
         message: What is wrong, in somebody's words.
         known: What else they had to say.
-        repositories: Remote and branch, None for the remote's own, in the order of their changes.
+        repositories: Remote and branch, None for the remote's own, in the order of the request.
         deploy: Name of the place to deploy to; None for none.
     """
 

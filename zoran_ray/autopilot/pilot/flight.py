@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from zoran_ray.autopilot.calls import CallKind, Made
 from zoran_ray.autopilot.copies import copy_of
 from zoran_ray.autopilot.decisions import Decided
 from zoran_ray.autopilot.engineer import task_budget
@@ -14,6 +15,7 @@ from zoran_ray.autopilot.git import Repository
 from zoran_ray.autopilot.pilot.asides import AwaitsPerson
 from zoran_ray.autopilot.pilot.errand import errand_of
 from zoran_ray.autopilot.pilot.held import HeldTask
+from zoran_ray.autopilot.pilot.kept_model import KeptModel
 from zoran_ray.autopilot.pilot.part import Part, parts_of
 from zoran_ray.autopilot.pilot.world import PilotSettings, World
 from zoran_ray.autopilot.task import State, Task
@@ -31,7 +33,7 @@ from zoran_ray.policy import Mode as PolicyMode
 from zoran_ray.reasoning.budget import Purse
 from zoran_ray.reasoning.completion import Used
 from zoran_ray.reasoning.strategy import Ask
-from zoran_ray.reasoning.trace import Trace
+from zoran_ray.reasoning.trace import Call, Trace
 
 MOST_OVERRIDE_BYTES = 1024 * 1024
 
@@ -92,9 +94,10 @@ class Flight:
         """Those of them that are not merged."""
         return [part for part in self.changed() if part.merged is None]
 
-    async def put(self, part: Part) -> None:
-        """Writes down what is known of a repository. Raises: LeaseLost."""
-        self._set(part)
+    async def put(self, *parts: Part) -> None:
+        """Writes down what is known of repositories, all at once. Raises: LeaseLost."""
+        for part in parts:
+            self._set(part)
         await self.held.learn(self._facts())
 
     async def move(self, to: State, part: Part | None = None) -> None:
@@ -131,11 +134,17 @@ class Flight:
         """A step on a repository's forge. Args: name: Unique within the part."""
         return ForgeStep(self.held.tasks, self.held.lease, self.forge(part), f"{name} of {part.index}")
 
-    def asking(self, policy: Policy) -> Ask:
-        """The model, within what the task may still use."""
-        purse = Purse(task_budget(policy, self._used(), self._spent_s()), self._clock)
+    def asking(self, part: Part, engine: PolicyEngine) -> Ask:
+        """The model, within what the task may still use; each of its answers is kept with the task."""
+
+        async def keep(call: Call) -> None:
+            kind: CallKind = "edit" if self.parts[part.index].plan else "plan"
+            await self.held.asked(Made(part.index, kind, call, engine.redact))
+
+        purse = Purse(task_budget(engine.policy, self._used(), self._spent_s()), self._clock)
         self._purses.append(purse)
-        return Ask(self.world.complete(self.task), purse, Trace(), math.inf, self._clock)
+        model = KeptModel(self.world.complete(self.task), keep)
+        return Ask(model, purse, Trace(), math.inf, self._clock)
 
     async def rest(self, seconds: float) -> None:
         """Waits for others, which is no work on the task."""

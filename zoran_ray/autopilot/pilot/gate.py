@@ -6,6 +6,7 @@ from dataclasses import replace
 from zoran_ray.autopilot.engineer import commit_message, drafted
 from zoran_ray.autopilot.forge import Check, Commits, PullRequest, PullState, same_base, same_head
 from zoran_ray.autopilot.pilot.asides import AwaitsPerson, GaveUp
+from zoran_ray.autopilot.pilot.beside import is_stale
 from zoran_ray.autopilot.pilot.flight import Checkout, Flight, reasons_of
 from zoran_ray.autopilot.pilot.part import Part
 from zoran_ray.autopilot.task import State
@@ -23,13 +24,16 @@ async def gate(flight: Flight) -> State:
 
 
 async def clear(flight: Flight, part: Part) -> bool:
-    """Whether a pull request may be merged; if not, the task has gone back to be tested on another base.
+    """Whether a pull request may be merged; if not, it is to be tested anew: on another base, or with other
+    commits of the repositories that it needs.
 
     Raises:
         AwaitsPerson: A person has to look.
         GaveUp: It was closed, or the change does not go with the new base.
         ZoranError: The forge or a remote failed.
     """
+    if is_stale(flight.parts, part):
+        return False
     assert part.number is not None
     pull = await in_thread(flight.forge(part).get, part.number)
     tested = Commits(part.commit, part.base)
@@ -52,6 +56,7 @@ async def _taken_over(flight: Flight, part: Part, pull: PullRequest) -> None:
         raise AwaitsPerson("merge", why, None)
     if pull.merged_commit is None:
         raise UpstreamError("The forge does not say what the merge has made. Try again.")
+    await in_thread(flight.repository(part.remote).fetch, part.branch)  # others are tested with it
     await flight.put(replace(part, merged=pull.merged_commit, by_hand=True))
 
 

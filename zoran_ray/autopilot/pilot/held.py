@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zoran_ray.autopilot.calls import Made, keep_call
 from zoran_ray.autopilot.decisions import Decided, keep_decision
 from zoran_ray.autopilot.task import State, Task
 from zoran_ray.autopilot.tasks import Lease, Tasks
@@ -48,6 +49,10 @@ class HeldTask:
     async def decided(self, decided: Decided) -> None:
         """Keeps a decision of the policy, once. Raises: LeaseLost."""
         await in_thread(keep_decision, self.tasks, self.lease, decided)
+
+    async def asked(self, made: Made) -> None:
+        """Keeps a call of the model. Raises: LeaseLost."""
+        await in_thread(keep_call, self.tasks, self.lease, made)
 
     async def keep_until_cancelled(self) -> None:
         """Renews the lease until somebody asks for the task's end and nothing that others see is under way.

@@ -20,7 +20,7 @@ async def known_for(flight: Flight, part: Part) -> str:
     found = await _found(flight)
     before = [_change(each) for each in flight.parts[: part.index] if each.change]
     past = f"Fixes of the past:\n{found}" if found else ""
-    return "\n\n".join(filter(None, (flight.errand.known, past, *before)))
+    return "\n\n".join(filter(None, (flight.errand.known, past, *before, _beside(flight, part))))
 
 
 async def keep_fix(flight: Flight) -> None:
@@ -30,7 +30,7 @@ async def keep_fix(flight: Flight) -> None:
     for part in flight.changed():
         try:
             engine = (await flight.checkout(part)).engine
-            async with asyncio.timeout(flight.settings.memory_s):
+            async with asyncio.timeout(flight.settings.keep_s):
                 await flight.world.memory.keep(flight.task.owner, engine.redact(_sentence(flight, part)))
         except Exception as error:
             log.warning("a fix was not remembered: %s", type(error).__name__)
@@ -47,6 +47,12 @@ async def _found(flight: Flight) -> str:
         log.warning("the memory of fixes was not asked: %s", type(error).__name__)
         return ""
     return found[:_MOST_FOUND_CHARS]
+
+
+def _beside(flight: Flight, part: Part) -> str:
+    needed = [flight.parts[index] for index in part.needs]
+    names = [f"{each.remote}{' with its change' if each.change else ''}" for each in needed]
+    return f"The tests of this repository run with {', '.join(names)}." if names else ""
 
 
 def _change(part: Part) -> str:

@@ -15,6 +15,7 @@ from zoran_ray.autopilot.engineer import (
     Work,
 )
 from zoran_ray.autopilot.pilot.asides import GaveUp
+from zoran_ray.autopilot.pilot.beside import dependencies, is_stale, renewed
 from zoran_ray.autopilot.pilot.flight import Flight
 from zoran_ray.autopilot.pilot.knowing import known_for
 from zoran_ray.autopilot.pilot.part import UNTOUCHED, Part
@@ -25,6 +26,7 @@ from zoran_ray.errors import SandboxUnavailable
 from zoran_ray.policy import Policy, PolicyEngine
 from zoran_ray.tools.code_runner import CodeRunner, NoRunner
 
+_PLANNED = PATH.index(State.PLANNED)
 _WHY = {
     "tries": "No try was proven",
     "unprovable": "Nothing can be proven here",
@@ -43,6 +45,8 @@ async def mend(flight: Flight) -> State:
     mode = flight.task.mode
     await _advance(flight)
     for index in range(len(flight.parts)):
+        if is_stale(flight.parts, flight.parts[index]):
+            await flight.put(renewed(flight.parts, flight.parts[index]))
         if not flight.parts[index].settled(mode):
             await _work(flight, index)
             await _advance(flight)
@@ -57,12 +61,14 @@ async def _work(flight: Flight, index: int) -> None:
     part = flight.parts[index]
     checkout = await flight.checkout(part)
     policy = checkout.engine.policy
-    ask = flight.asking(policy)
+    ask = flight.asking(part, checkout.engine)
     engineer = Engineer(
-        ask, checkout.repository, checkout.engine, _runner(flight, policy), _settings(flight, part)
-    )
+        ask, checkout.repository, checkout.engine, _runner(flight, policy), _settings(flight, part),
+        embed=flight.world.embed and flight.world.embed(flight.task),
+        beside=await dependencies(flight, part),
+    )  # fmt: skip
     place = await engineer.open(await _job(flight, part))
-    if len(flight.parts) > 1 and not part.attempts and _is_well(place):
+    if len(flight.parts) > 1 and not part.attempts and place.before and place.before.is_well:
         await flight.put(replace(part, ended=UNTOUCHED))
         return
     work = await engineer.work(place.job, partial(_heard, flight, index), part.plan, part.attempts, place)
@@ -95,12 +101,6 @@ def _settings(flight: Flight, part: Part) -> EngineerSettings:
     return settings if part.round == 1 else replace(settings, tries=len(part.attempts))
 
 
-def _is_well(place: Place) -> bool:
-    """Whether the tests run, and none fails."""
-    before = place.before
-    return before is not None and before.run.fault is None and before.run.honest and bool(before.fault)
-
-
 async def _heard(flight: Flight, index: int, step: Plan | Attempt) -> None:
     """Writes a step of the engineer's down, so that the next worker goes on behind it."""
     part = flight.parts[index]
@@ -122,8 +122,8 @@ async def _advance(flight: Flight) -> None:
     cap = State.PLANNED if flight.task.mode is Mode.ADVISOR else State.EDITED
     there = min(PATH.index(state) for state in (cap, *(part.standing for part in flight.parts)))
     here = PATH.index(flight.task.state)
-    if there < here:
-        await flight.move(PATH[there])
+    if there < here and here > _PLANNED:  # a repository may be planned anew, a task is not received anew
+        await flight.move(PATH[max(there, _PLANNED)])
     for state in PATH[here + 1 : there + 1]:
         await flight.move(state)
 

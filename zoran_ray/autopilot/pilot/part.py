@@ -38,6 +38,8 @@ class Part:
         number: Of the pull request; `url` is its page.
         merged: The commit of the merge.
         by_hand: Whether a person merged it.
+        needs: Indices of earlier ones that it needs, also by way of others.
+        beside: The commits of these that its tests were run with.
     """
 
     index: int
@@ -54,6 +56,8 @@ class Part:
     url: str = ""
     merged: str | None = None
     by_hand: bool = False
+    needs: tuple[int, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def change(self) -> Attempt | None:
@@ -112,6 +116,8 @@ def part_of(facts: Mapping[str, Any]) -> Part:
     known = {name: value for name, value in facts.items() if name not in ("commit", "confidence")}
     known["plan"] = facts["plan"] and plan_of(facts["plan"])
     known["attempts"] = tuple(attempt_of(each) for each in facts["attempts"])
+    for name in ("needs", "beside"):
+        known[name] = tuple(facts.get(name, ()))
     return Part(**known)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from zoran_ray.autopilot.context import Embed
 from zoran_ray.autopilot.deploy.deployer import Deployer
 from zoran_ray.autopilot.engineer import EngineerSettings
 from zoran_ray.autopilot.forge import Forge, MergeMethod
@@ -48,6 +49,8 @@ class World:
         deployers: Places to deploy to, by name.
         memory: None where nothing is remembered.
         journal_root: Hexadecimal digits of the journal's root as it is now; None where nobody knows it.
+        embed: Makes vectors of a repository's texts, in the name of a task's owner; None where repositories
+            are searched by words alone.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class World:
     deployers: Mapping[str, Deployer] = field(default_factory=dict)
     memory: FixMemory | None = None
     journal_root: Callable[[], Awaitable[str | None]] = _no_root
+    embed: Callable[[Task], Embed] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class PilotSettings:
         checks_s: How long checks that are required may take, in seconds.
         health_s: How long a deployment may take to be healthy, in seconds.
         rounds: How often a change is tested on bases at most.
-        memory_s: Longest wait for the memory, in seconds.
+        memory_s: Longest search in the memory, in seconds.
+        keep_s: How long the memory may take to keep a fix, in seconds: the first one starts it.
     """
 
     lease_s: float = 60.0
@@ -91,3 +96,4 @@ class PilotSettings:
     health_s: float = 600.0
     rounds: int = 5
     memory_s: float = 10.0
+    keep_s: float = 30.0

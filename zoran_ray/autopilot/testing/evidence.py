@@ -8,6 +8,7 @@ from zoran_ray.autopilot.testing.junit import Outcome
 
 Outcomes = Mapping[str, Outcome]
 _GOOD = frozenset({Outcome.PASSED})
+BAD = frozenset({Outcome.FAILED, Outcome.ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +60,26 @@ class Evidence:
         return not self.reasons
 
 
-def compare(before: Run, after: Run, again: Run) -> Evidence:
+def compare(before: Run, after: Run, again: Run, without: Run | None = None) -> Evidence:
     """What a change shows.
 
     Args:
         before: The base's code under the base's tests.
         after: The changed code under the base's tests.
         again: The same once more.
+        without: The base's code without what the task changes in other repositories; None where it changes
+            none. What passed there and not on the base was broken by that, and is to be mended.
     """
     runs = {"the base": before, "the change": after, "the change, run again": again}
     if reasons := [reason for name, run in runs.items() for reason in _unfit(name, run)]:
         return Evidence(reasons=tuple(reasons))
-    ids = sorted(before.outcomes)
-    missing = [name for name in ids if name not in after.outcomes or name not in again.outcomes]
-    there = [name for name in ids if name not in missing]
+    kept, gone = broken(without, before) if without else (frozenset[str](), frozenset[str]())
+    ids = sorted({*before.outcomes, *kept})
+    there = [name for name in ids if name in after.outcomes and name in again.outcomes]
+    missing = [name for name in ids if name not in there and name not in gone]
     flaky = [name for name in there if after.outcomes[name] != again.outcomes[name]]
-    failed = [name for name in there if before.outcomes[name] in (Outcome.FAILED, Outcome.ERROR)]
-    passed = [name for name in there if before.outcomes[name] is Outcome.PASSED]
+    failed = [name for name in there if before.outcomes.get(name) in BAD or name in kept]
+    passed = [name for name in there if before.outcomes.get(name) is Outcome.PASSED or name in kept]
     good = {name for name in there if {after.outcomes[name], again.outcomes[name]} == _GOOD}
     fixed = [name for name in failed if name in good]
     worse = [name for name in passed if name not in good]
@@ -118,11 +122,26 @@ def _unfit(name: str, run: Run) -> list[str]:
     return []
 
 
+def broken(without: Run, now: Run) -> tuple[frozenset[str], frozenset[str]]:
+    """What a change elsewhere broke: tests that do not pass any more, and files that nobody can import.
+
+    Args:
+        without: The run without it. One that is no evidence shows nothing.
+        now: The run with it.
+    """
+    if _unfit("", without):
+        return frozenset(), frozenset()
+    passed = (name for name, outcome in without.outcomes.items() if outcome is Outcome.PASSED)
+    tests = frozenset(name for name in passed if now.outcomes.get(name) is not Outcome.PASSED)
+    # What pytest could not import has no class or file before its name.
+    files = frozenset(name for name in now.outcomes if name.startswith("::")) - without.outcomes.keys()
+    return tests, files
+
+
 def _new_faults(before: Run, after: Run) -> list[str]:
     """What ends badly now and was not there before, such as a file that cannot be imported any more."""
-    bad = (Outcome.FAILED, Outcome.ERROR)
     return sorted(
-        name for name, outcome in after.outcomes.items() if outcome in bad and name not in before.outcomes
+        name for name, outcome in after.outcomes.items() if outcome in BAD and name not in before.outcomes
     )
 
 

@@ -1,4 +1,5 @@
-"""Ends tests that hang, and notes which lines run: a plugin of pytest, sent into the sandbox as a file.
+"""Ends tests that hang, notes which lines run, and lets Python look into more folders: a plugin of pytest,
+sent into the sandbox as a file.
 
 Knows nothing of ours and is never imported here; `Watch` adds what it is to do at its end. The code under
 test can switch it off: then a test that hangs ends with the whole run, and its lines count as not run.
@@ -16,6 +17,16 @@ import pytest
 
 LEAST_S = 1.0
 """A limit is not made shorter than this, in seconds."""
+
+_INSTALLED = ("site-packages", "dist-packages")
+"""What folders of installed modules are called. Source: Python's `site`, and Debian's Python policy."""
+
+
+def look_into(folders: Sequence[str]) -> None:
+    """Lets Python find modules in folders: after its own and the tested tree's, before installed ones."""
+    installed = (place for place, entry in enumerate(sys.path) if Path(entry).name in _INSTALLED)
+    place = next(installed, len(sys.path))
+    sys.path[place:place] = [str(Path(folder).absolute()) for folder in folders]
 
 
 class Limit:

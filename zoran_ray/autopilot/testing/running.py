@@ -1,15 +1,18 @@
 """One run of tests in a sandbox. Knows pytest's command line; knows no sandbox but by its protocol."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from zoran_ray.autopilot.testing.canary import Canary
 from zoran_ray.autopilot.testing.coverage import Lines, covered
+from zoran_ray.autopilot.testing.dependency import Files, laid
 from zoran_ray.autopilot.testing.evidence import Run
 from zoran_ray.autopilot.testing.junit import JUnitError, failed_saying, read_junit
 from zoran_ray.autopilot.testing.names import unknown_names
 from zoran_ray.autopilot.testing.watch import Watch
+from zoran_ray.errors import ConfigError
 from zoran_ray.tools.code_runner import CodeRunner, Ran
 
 PYTEST = (
@@ -34,6 +37,7 @@ async def run_tests(
     timeout_s: float,
     changed: Lines | None = None,
     secret: str | None = None,
+    beside: Sequence[Files] = (),
 ) -> tuple[Run, str]:
     """Outcomes of the tests, and the end of what the run wrote, for a model to read.
 
@@ -46,17 +50,20 @@ async def run_tests(
         timeout_s: Longest run, in seconds.
         changed: Lines of which is to be known whether they ran; it makes Python code about twice as slow.
         secret: Of which is to be known what tests say it when they fail.
+        beside: Files of each repository that the tests need, the most important first.
 
     Raises:
+        ConfigError: They need some, and the command has no `-m pytest`.
         ZoranError: There is no sandbox, or it could run nothing.
     """
-    changed, names = changed or {}, unknown_names(5, (*files, *command))
+    changed, names = changed or {}, unknown_names(5 + len(beside), (*files, *command))
     canary = Canary(*names[:3])
-    watch = Watch(names[3], timeout_s * _TEST_SHARE, tuple(sorted(changed)))
+    more, folders = await asyncio.to_thread(laid, beside, files, names[5:])
+    watch = Watch(names[3], timeout_s * _TEST_SHARE, tuple(sorted(changed)), folders)
     report = f"{names[4]}.xml"
-    watched = ("-p", watch.name) if ("-m", "pytest") in pairwise(command) else ()
+    watched = _watched(command, watch)
     ran = await runner.run(
-        {**files, canary.path: canary.text, watch.path: watch.text},
+        {**files, **more, canary.path: canary.text, watch.path: watch.text},
         (*command, *watched, f"--junitxml={report}", *paths, canary.path),
         timeout_s=timeout_s,
     )
@@ -67,6 +74,19 @@ async def run_tests(
     for name in names:
         said = said.replace(name, "…")
     return run, said[-MOST_SHOWN_CHARS:]
+
+
+def _watched(command: Sequence[str], watch: Watch) -> tuple[str, ...]:
+    """Words that have a run watched. Raises: ConfigError: It has to be, and cannot."""
+    if ("-m", "pytest") in pairwise(command):
+        passed_over = (f"--ignore={folder}" for folder in watch.folders)
+        return (*passed_over, "-p", watch.name)
+    if watch.folders:
+        raise ConfigError(
+            "These tests need another repository of the task, which Python only finds where they are run by"
+            " `python -m pytest`. Let the policy's command for tests begin so."
+        )
+    return ()
 
 
 def _judged(ran: Ran, canary: Canary, report: str, secret: str | None) -> Run:

@@ -13,11 +13,13 @@ class Watch:
         name: As pytest's `-p` takes it; no change can have known it.
         limit_s: Longest test, in seconds.
         paths: Files whose lines are noted.
+        folders: Where Python is to look for modules, besides the tested tree.
     """
 
     name: str
     limit_s: float
     paths: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -34,7 +36,8 @@ class Watch:
         """Of its file. It is imported before any file of the tree, so no line runs unseen."""
         traced = f", Trace({self.paths!a}, {self.report!r})" if self.paths else ""
         return (
-            f"{_plugin()}\n\nPARTS = [Limit({self.limit_s!r}){traced}]\n\n\n"
+            f"{_plugin()}\n\nFOLDERS = {self.folders!a}\nPARTS = [Limit({self.limit_s!r}){traced}]\n\n\n"
+            "def pytest_load_initial_conftests():\n    look_into(FOLDERS)\n\n\n"
             "def pytest_configure(config):\n    for part in PARTS:\n"
             "        config.pluginmanager.register(part)\n"
         ).encode()
