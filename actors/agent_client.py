@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from actors.names import AGENT_SUPERVISOR, call, named, plain_errors
+from actors.names import AGENT_SUPERVISOR, call, plain_errors, send
 from zoran_ray.agents.desk import HEAR_S
 from zoran_ray.agents.messages import Heard, Job, Reply
 from zoran_ray.agents.supervisor import START_S
@@ -56,8 +56,8 @@ class RayAgents:
 
     def stop(self, host: str, job_id: str) -> None:
         """See `Desk.stop`. Waits for nobody."""
-        with contextlib.suppress(RayError, ValueError):
-            named(host).stop.remote(job_id)
+        with contextlib.suppress(RayError):
+            send(host, "stop", job_id)
 
     async def _begun(self, role: str, job: Job) -> str:
         with plain_errors("The agents are being started; try again shortly."):

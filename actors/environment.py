@@ -12,6 +12,11 @@ from pathlib import Path
 
 from zoran_ray.settings import Settings
 
+# A call whose answer fell into a cut of the network would wait for seven minutes, and with it what Ray
+# tells a process of actors. More often than once a minute Ray's servers take for an attack.
+# Source: https://github.com/ray-project/ray/blob/master/src/ray/rpc/grpc_server.cc
+_GRPC = {"RAY_grpc_client_keepalive_time_ms": "65000", "RAY_grpc_client_keepalive_timeout_ms": "20000"}
+
 
 def prepare_environment(settings: Settings, run_dir: Path) -> None:
     """Set the variables of this process and write the launcher that Serve takes for HAProxy.
@@ -48,6 +53,7 @@ def ray_environment(settings: Settings, run_dir: Path) -> dict[str, str]:
         # vLLM never removes its sockets; here they go with the folder.
         "VLLM_RPC_BASE_PATH": str(run_dir),
         "RAY_worker_niceness": "0",
+        **_GRPC,
         "RAY_DEDUP_LOGS": "0",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -20,6 +20,8 @@ RUN_DIR = "ZORAN_HAPROXY_RUN_DIR"
 HEADER_TIMEOUT = "ZORAN_HAPROXY_HEADER_TIMEOUT_S"
 TLS_CERT = "ZORAN_HAPROXY_TLS_CERT"
 TLS_KEY = "ZORAN_HAPROXY_TLS_KEY"
+FAR = "ZORAN_HAPROXY_FAR_GATEWAYS"
+"""Set where gateways may be on other nodes."""
 _PR_SET_PDEATHSIG = 1
 _CHECK_S = 5
 """Seconds a gateway may take to say that it is well. By default it is the interval, one second: hundreds of
@@ -117,7 +119,37 @@ def copy_pair(run_dir: str, certificate: str, key: str) -> None:
     draft.replace(pair_file(run_dir))
 
 
-def rewritten(config: str, run_dir: str, header_timeout_s: int, *, tls: bool = False) -> str:
+# Where a gateway breaks off before its answer, HAProxy 2.8 closes the client's connection without a word,
+# unless it was the connection's first request. So each becomes the first one of a connection to ourselves:
+# whoever waits for a node that is lost is told. Half of all connections are our own then.
+_FAR = """frontend public
+{bind}
+    maxconn {maxconn}
+    default_backend ourselves
+backend ourselves
+    option http-server-close
+    http-reuse never
+    server inner unix@{socket}
+frontend http_frontend
+    bind unix@{socket} mode 600
+"""
+
+
+def _told_of_far_gateways(config: str, run_dir: str) -> str:
+    """The configuration with a second frontend behind the public one; see `_FAR`."""
+    # Not twice as many in all: HAProxy does not start where it may not open as many files.
+    (most,) = (int(each) for each in re.findall(r"(?m)^\s*maxconn (\d+)$", config))
+    return re.sub(
+        r"(?m)^frontend http_frontend\n(\s+bind .*)\n",
+        lambda side: _FAR.format(bind=side[1], maxconn=most // 2, socket=f"{run_dir}/inner.sock"),
+        config,
+        count=1,
+    )
+
+
+def rewritten(
+    config: str, run_dir: str, header_timeout_s: int, *, tls: bool = False, far: bool = False
+) -> str:
     """The configuration with side ports moved to sockets in `run_dir`, our error pages and a time limit.
 
     Args:
@@ -125,6 +157,7 @@ def rewritten(config: str, run_dir: str, header_timeout_s: int, *, tls: bool = F
         run_dir: Folder only its owner can enter.
         header_timeout_s: Seconds a client has to send a request head.
         tls: Whether the public side speaks TLS, with the pair in `pair_file(run_dir)`.
+        far: Whether gateways may be on other nodes.
     """
     if "# zoran" in config:
         return config
@@ -156,9 +189,10 @@ def rewritten(config: str, run_dir: str, header_timeout_s: int, *, tls: bool = F
     )
     dropped = "".join(f"    http-request del-header {name}\n" for name in _SERVE_HEADERS)
     secured = f" ssl crt {pair_file(run_dir)} {_TLS}" if tls else ""
-    return re.sub(
+    config = re.sub(
         r"(?m)^(frontend http_frontend\n\s+bind .*)\n", rf"\1{secured}\n{dropped}", config, count=1
     )
+    return _told_of_far_gateways(config, run_dir) if far else config
 
 
 def _die_with_parent() -> None:
@@ -177,7 +211,8 @@ def main(argv: list[str]) -> None:
         copy_pair(run_dir, certificate, key)
     if "-f" in argv:
         path, limit_s = Path(argv[argv.index("-f") + 1]), int(os.environ[HEADER_TIMEOUT])
-        path.write_text(rewritten(path.read_text(), run_dir, limit_s, tls=bool(certificate and key)))
+        tls, far = bool(certificate and key), bool(os.environ.get(FAR))
+        path.write_text(rewritten(path.read_text(), run_dir, limit_s, tls=tls, far=far))
     _die_with_parent()
     binary = os.environ[BINARY]
     os.execv(binary, [binary, *argv])  # noqa: S606

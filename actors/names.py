@@ -7,8 +7,10 @@ from typing import Any
 
 import ray
 from ray.actor import ActorHandle
+from ray.core.generated.gcs_pb2 import ActorTableData
 from ray.exceptions import RayError, RayTaskError
 
+from actors.handles import Handles
 from zoran_ray.errors import Unavailable, ZoranError, plain
 
 NAMESPACE = "zoran"
@@ -25,20 +27,37 @@ _CALL_S = 5.0
 _WATCH_S = 10.0
 
 
-def named(name: str) -> ActorHandle:
-    """The live actor of this name. Looked up anew each time: a restarted driver replaces actors."""
+def _find(name: str) -> ActorHandle:
+    """The live actor of this name, as the GCS has it; waits for its answer up to a minute."""
     return ray.get_actor(name, namespace=NAMESPACE)
 
 
+def _dead(handle: ActorHandle) -> bool:
+    """Whether Ray has told this process that the actor is dead, or knows none: of a Ray that was left."""
+    return handle._get_local_state() in (None, ActorTableData.DEAD)
+
+
+_handles = Handles(_find, _dead)
+
+
 async def call(actor: str, method: str, *args: Any, timeout_s: float = _CALL_S) -> Any:
-    """Call an actor and wait at most `timeout_s`.
+    """Call an actor and wait at most `timeout_s`, whatever part of Ray does not answer.
+
+    It is sent once: an actor that died over it may have done what was asked.
 
     Raises:
         TimeoutError: No answer in time.
+        ValueError: No actor has this name.
         ray.exceptions.RayError: The actor is gone.
     """
     async with asyncio.timeout(timeout_s):
-        return await getattr(named(actor), method).remote(*args)
+        return await getattr(await _handles.of(actor), method).remote(*args)
+
+
+def send(actor: str, method: str, *args: Any) -> None:
+    """Call an actor that was called before, and wait for nobody. Raises: ray.exceptions.RayError."""
+    if (handle := _handles.known(actor)) is not None:
+        getattr(handle, method).remote(*args)
 
 
 async def watch(actor: str, method: str, *known: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray import serve
 
-from actors.names import REGISTRY, call_registry, named
+from actors.names import call_registry
 from actors.registry import HEARTBEAT_S
 from serve_apps.autoscaling import autoscaling_config
 from zoran_ray.engines.vllm import EngineServer, require_build
@@ -24,6 +24,8 @@ from zoran_ray.settings import ClusterSettings
 log = logging.getLogger("zoran.replica")
 
 _LEAVE_GRACE_S = 15.0
+_BEAT_S = 1.0
+"""Longest wait for the registry to take a heartbeat: half of the silence after which it forgets us."""
 
 
 class VllmReplica:
@@ -82,12 +84,15 @@ class VllmReplica:
         )
 
     async def _beat(self) -> None:
-        """Say where we are and what we carry, until cancelled; a lost registry is simply told again."""
+        """Say where we are and what we carry, until cancelled; a lost registry is simply told again.
+
+        One after the other: while this node is cut off, what was sent waits in Ray and comes all at once.
+        """
         self._pids = self._engine.pids()
         while True:
-            with contextlib.suppress(Exception):
-                await named(REGISTRY).heartbeat.remote(self._info())
             self._wake.clear()
+            with contextlib.suppress(Exception):
+                await call_registry("heartbeat", self._info(), timeout_s=_BEAT_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self._wake.wait()

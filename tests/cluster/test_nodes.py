@@ -112,6 +112,9 @@ def test_the_environment_can_be_read_by_a_shell(tmp_path: Path) -> None:
     assert found["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
     assert os.access(found["RAY_SERVE_HAPROXY_BINARY_PATH"], os.X_OK)
     assert Path(found["ZORAN_HAPROXY_BINARY"]).is_file()
+    assert found["ZORAN_HAPROXY_FAR_GATEWAYS"], (
+        "gateways of other nodes may be lost in the middle of an answer"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from tests.cluster_hosts.task_book import TaskBook
 from tests.cluster_hosts.town import Town
 from tests.waiting import until
 
@@ -25,7 +26,7 @@ _BEHIND_S = 30.0
 
 @dataclass
 class Ledger:
-    """Memory writes at one host, one after the other, and one batch.
+    """Memory writes at one host, one after the other, tasks likewise, and one batch.
 
     Args:
         town: Whom to ask.
@@ -40,9 +41,13 @@ class Ledger:
     leaves: list[int] = field(default_factory=list)
     refused: int = 0
     behind_s: float = 0.0
+    tasks: TaskBook = field(init=False)
     _batch: str = ""
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self.tasks = TaskBook(self.town, self.entry)
 
     def open(self) -> None:
         """Begin to write, and hand in the batch."""
@@ -50,6 +55,7 @@ class Ledger:
             self._batch = _batch(client, self.mark)
         self._thread = threading.Thread(target=self._write)
         self._thread.start()
+        self.tasks.open()
 
     def _write(self) -> None:
         number = 0
@@ -74,18 +80,20 @@ class Ledger:
     def close(self) -> None:
         """Write no more."""
         self._over.set()
+        self.tasks.close()
         if self._thread is not None:
             self._thread.join()
 
     # -- what is there ----------------------------------------------------------------------------
 
     def faults(self, entry: str) -> tuple[dict[str, int], dict[str, int]]:
-        """What is lost and what is doubled, as that host tells: of memory, journal and batch."""
+        """What is lost and what is doubled, as that host tells: of memory, journal, batch and tasks."""
         with self.town.client(entry, 60) as client:
             memory = self._memory_settled(client)
             journal = self._journal(client)
             batch = self._lines(client)
-        kinds = {"memory": memory, "journal": journal, "batch": batch}
+            tasks = self.tasks.faults(client)
+        kinds = {"memory": memory, "journal": journal, "batch": batch, "tasks": tasks}
         return {k: v[0] for k, v in kinds.items()}, {k: v[1] for k, v in kinds.items()}
 
     def _memory_settled(self, client: httpx.Client) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,11 +24,11 @@ WAIT_S = 60.0
 _COMMAND_S = 20.0
 _MINE = "zh"
 _FOLDERS = "/var/tmp"
-_PROGRAMS = ("ip", "nsenter", "redis-server", "setpriv", "unshare")
+_PROGRAMS = ("ip", "mount", "nsenter", "redis-server", "setpriv", "unshare")
 # /mnt is the host's disk; /tmp lies on it. The first process collects orphans, as one has to.
 _INIT = """
 set -e
-mount --bind "$1" /mnt
+mount --rbind "$1" /mnt
 mount --bind "$1/tmp" /tmp
 mount -t tmpfs -o size=2g,mode=1777 none /dev/shm
 mount --bind "$1/hosts" /etc/hosts
@@ -85,14 +85,21 @@ class Switch:
             self.close()
             raise
 
-    def host(self, name: str) -> "Host":
-        """A new host, running, with an address."""
+    def host(self, name: str, sizes: Mapping[str, int] | None = None) -> "Host":
+        """A new host, running, with an address.
+
+        Args:
+            sizes: Folders of its disk that hold no more than so many bytes.
+        """
         namespace = f"{self.name}-{name}"
         number = len(self._hosts) + 1
         _run("ip", "netns", "add", namespace)
         address = self._plug(f"{self.name}{number}", namespace, number)
         made = Host(name, namespace, f"{self.name}{number}p", self.name, address, self.folder / name)
         self._hosts.append(made)
+        for folder, size in (sizes or {}).items():
+            (made.disk / folder).mkdir(parents=True)
+            _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(made.disk / folder))
         made.power_on()
         return made
 
@@ -102,6 +109,7 @@ class Switch:
             host.power_off()
             _keep_logs(host)
             _run("ip", "netns", "del", host.namespace, check=False)
+        _unmount(self.folder)
         # With the namespace go the bridge and its end of every cable, and so the other ends.
         _run("ip", "netns", "del", self.name, check=False)
         _run("ip", "link", "del", f"{self.name}o", check=False)
@@ -181,6 +189,18 @@ class Host:
         if self._holder.poll() is not None:
             raise RuntimeError(f"host {self.name} did not start")
         return (self.disk / "up").exists()
+
+    @contextlib.contextmanager
+    def full(self, folder: str) -> Iterator[None]:
+        """Inside, a folder whose size is bounded has no byte left."""
+        filler = self.disk / folder / "filler"
+        try:
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while file.write(bytes(4096)):
+                    pass
+            yield
+        finally:
+            filler.unlink(missing_ok=True)
 
     # -- processes ----------------------------------------------------------------------------
 
@@ -301,7 +321,15 @@ def _remove_orphans() -> None:
             _run("ip", "netns", "del", name, check=False)
     for folder in Path(_FOLDERS).glob(f"{_MINE}*-*"):
         if _is_orphan(folder.name):
+            _unmount(folder)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount(folder: Path) -> None:
+    """What hosts have of bounded disks."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if Path(place := line.split()[1]).is_relative_to(folder):
+            _run("umount", "--lazy", place, check=False)
 
 
 def _is_orphan(name: str) -> bool:

@@ -2,8 +2,8 @@
 
     {"fault": "SIGKILL of a raylet", "requests": 812, "answered": 790, "refused": 20, "cut": 2,
      "unreachable": 0, "hung": 0, "wrong": 0, "errors_gone_s": 1.9, "whole_again_s": 41.2,
-     "lost": {"memory": 0, "journal": 0, "batch": 0}, "doubled": {"memory": 0, "journal": 0, "batch": 0},
-     "beside": {...}}
+     "lost": {"memory": 0, "journal": 0, "batch": 0, "tasks": 0},
+     "doubled": {"memory": 0, "journal": 0, "batch": 0, "tasks": 0}, "beside": {...}}
 
 Counted are non-streaming requests. `cut` and `unreachable`: at the host that was broken, whose clients no
 program there can answer any more; `errors_gone_s`: seconds from the fault to the last request at another

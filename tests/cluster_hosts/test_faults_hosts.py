@@ -4,6 +4,7 @@ Promised: a request at a host that is not itself broken is answered or refused c
 and nothing that was acknowledged is lost or doubled.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from tests.cluster_hosts.ledger import Ledger
 from tests.cluster_hosts.load import Known, Load, under_load
 from tests.cluster_hosts.network import WAIT_S
 from tests.cluster_hosts.records import FaultRecord, publish
-from tests.cluster_hosts.town import START_S, WORKERS, Town
+from tests.cluster_hosts.town import MODEL, START_S, WORKERS, Town
 from tests.waiting import until
 
 ENTRIES = ("head", *WORKERS)
@@ -75,6 +76,9 @@ def _beside(ledger: Ledger) -> dict[str, float]:
         "writes": len(ledger.texts),
         "writes_refused": ledger.refused,
         "memory_behind_s": round(ledger.behind_s, 1),
+        "tasks": len(ledger.tasks.begun),
+        "tasks_refused": ledger.tasks.refused,
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 
@@ -141,9 +145,7 @@ def test_a_node_is_added_and_another_leaves_in_order(town: Town, known: Known) -
     """A third worker takes over what the one that leaves had."""
 
     def fault(town: Town, load: Load) -> None:
-        town.start_worker("gamma")
-        joined = town.log_file("gamma")
-        until("gamma has joined", lambda: "Ray runtime started" in joined.read_text(), 120)
+        town.add_worker("gamma")
         town.leave("beta")
 
     entries = ("head", "alpha")
@@ -154,6 +156,43 @@ def test_a_node_is_added_and_another_leaves_in_order(town: Town, known: Known) -
     town.power_off("gamma")
     town.power_off("beta")
     town.power_on("beta")
+
+
+def test_the_disk_with_the_journal_is_full(town: Town, known: Known) -> None:
+    """What would have to be kept is refused, what was acknowledged is there; with room it goes on."""
+
+    def fault(town: Town, load: Load) -> None:
+        with town.hosts["head"].full("state"):
+            time.sleep(AWAY_S)
+        until("records are kept again", lambda: keeps("alpha"), WAIT_S, 0.5)
+
+    def keeps(entry: str) -> bool:
+        draft = {"subject": "room", "text": "there is room", "purpose": "knowledge", "layer": "long"}
+        with town.client(entry) as client:
+            return client.post("/v1/memory", json=draft).status_code == 200
+
+    record = suffered(town, known, f"disk of the journal full for {AWAY_S:g} s", fault, ENTRIES, "alpha")
+    assert record.beside["writes_refused"], "nothing says that it is kept while nothing can be"
+
+
+def test_a_model_is_replaced_by_one_with_another_setting(town: Town, known: Known) -> None:
+    """With room for one more replica: it comes first, and only then one of the old goes."""
+    before = {row["generation"] for row in town.serving()}
+
+    def fault(town: Town, load: Load) -> None:
+        town.add_worker("gamma")
+        read = town.models_read()
+        town.configure(MODEL | {"engine_args": {**MODEL["engine_args"], "max_num_seqs": 6}})
+        until("the file is read", lambda: town.models_read() > read, WAIT_S, 0.5)
+        done = town.zoran("models", "load", "pocket", timeout_s=START_S)
+        assert done.returncode == 0, done.stderr
+
+    suffered(town, known, "rolling upgrade with a changed setting", fault, ENTRIES, "alpha")
+    after = {row["generation"] for row in town.serving()}
+    assert len(after) == 1
+    assert not after & before
+    assert {row["capacity"] for row in town.serving()} == {6}
+    town.power_off("gamma")
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,9 @@ from typing import Any
 import httpx
 
 from tests.cluster_hosts.network import WAIT_S, Host, Switch
+from tests.cluster_hosts.scripted import ARM
 from tests.waiting import until
+from zoran_ray.autopilot.demo import demo_repository
 from zoran_ray.control import Control
 from zoran_ray.errors import ZoranError
 
@@ -27,10 +29,17 @@ PORT = 8080
 REDIS_PORT = 6379
 GCS_PORT = 6380
 WORKERS = ("alpha", "beta")
-START_S = 300.0
+START_S = 450.0
 REQUEST_S = 30.0
 """Deadline of a request, as the server is told."""
+EAGER = "ZORAN_HOSTS_EAGER"
+"""Where this variable is set, engines compile nothing: a minute less at each start, slower answers."""
+SHOP = "/mnt/shop"
+"""A repository on the head, which tasks are about."""
+STATE_BYTES = 256 * 1024**2
+"""What the head's state may take; it has the journal."""
 RESTART_S = 1
+JOINS_S = 120.0
 LEAVE_S = 90.0
 MODEL: dict[str, Any] = {
     "name": "pocket",
@@ -39,7 +48,10 @@ MODEL: dict[str, Any] = {
     "num_gpus": 1,
     "num_cpus": 0.5,
     "pin_cores": "off",
-    "engine_args": {"gpu_memory_utilization": 0.1, "max_num_seqs": 8},
+    "engine_args": {
+        **{"gpu_memory_utilization": 0.1, "max_num_seqs": 8},
+        **({"enforce_eager": True} if os.environ.get(EAGER) else {}),
+    },
     "env": {"VLLM_CPU_KVCACHE_SPACE": "1"},
     "scaling": {"min_replicas": 2, "max_replicas": 2},
     "queue_timeout_s": 25,
@@ -56,7 +68,7 @@ class Town:
 
     Args:
         switch: The network.
-        models: Content of the models file.
+        models: Those of the models file.
         settings: More `ZORAN_*` variables of the head.
     """
 
@@ -69,7 +81,7 @@ class Town:
         self.switch = switch
         self.hosts: dict[str, Host] = {}
         self._holders: list[subprocess.Popen[bytes]] = []
-        self._models = json.dumps({"models": models})
+        self._models = models
         self._settings = dict(settings or {})
         self._token, self._password = secrets.token_hex(32), secrets.token_hex(32)
         self.key = ""
@@ -81,12 +93,20 @@ class Town:
         """Start all of it at once, as machines that get current again; returns without waiting."""
         self.began = time.monotonic()
         self._start_redis()
-        head = self._host("head")
-        (head.disk / "models.yaml").write_text(self._models)
+        head = self._host("head", {"state": STATE_BYTES})
+        demo_repository(head.disk / Path(SHOP).name)
+        self.configure(*self._models)
         self.key = self._make_key()
         self.start_head()
         for name in WORKERS:
             self.start_worker(name)
+
+    def configure(self, *models: dict[str, Any]) -> None:
+        """Write the models file; a server that runs reads it again by itself."""
+        path = self.hosts["head"].disk / "models.yaml"
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps({"models": models, "arms": [ARM]}))
+        draft.replace(path)
 
     def close(self) -> None:
         """Switch every host off."""
@@ -100,6 +120,14 @@ class Town:
         redis = f"{self.hosts['redis'].address}:{REDIS_PORT}"
         options = [f"--port={GCS_PORT}", f"--redis={redis}", "--redis-password-file=/mnt/redis_password"]
         self._keep_running("head", "head", *options)
+
+    def add_worker(self, name: str) -> None:
+        """One more host; returns once it has joined."""
+        if name in self.hosts and not self.hosts[name].on:
+            self.power_on(name)
+        else:
+            self.start_worker(name)
+        until(f"{name} has joined", lambda: bool(self.hosts[name].named("raylet/raylet")), JOINS_S, 0.5)
 
     def start_worker(self, name: str) -> Host:
         """A host that joins the cluster, again and again."""
@@ -148,10 +176,10 @@ class Town:
         argv = ["redis-server", "/mnt/redis.conf"]
         self._holders.append(host.start(argv, self.environment("redis"), self.log_file("redis")))
 
-    def _host(self, name: str) -> Host:
+    def _host(self, name: str, sizes: Mapping[str, int] | None = None) -> Host:
         """The host of this name, switched on, with the secrets on its disk."""
         if name not in self.hosts:
-            self.hosts[name] = self.switch.host(name)
+            self.hosts[name] = self.switch.host(name, sizes)
             for file, text in (("ray_token", self._token), ("redis_password", self._password)):
                 path = self.hosts[name].disk / file
                 path.touch(mode=0o600)
@@ -160,8 +188,10 @@ class Town:
 
     def _keep_running(self, name: str, command: str, *options: str) -> None:
         argv = [*_ZORAN, "cluster", command, *options, "--token-file=/mnt/ray_token"]
-        looped = ["sh", "-c", _AGAIN, "sh", *argv]
-        self._holders.append(self.hosts[name].start(looped, self.environment(name), self.log_file(name)))
+        scripted = [sys.executable, "-m", "tests.cluster_hosts.scripted"]
+        for program in (scripted, ["sh", "-c", _AGAIN, "sh", *argv]):
+            started = self.hosts[name].start(program, self.environment(name), self.log_file(name))
+            self._holders.append(started)
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -187,6 +217,8 @@ class Town:
                 "ZORAN_SERVER__PORT": str(PORT),
                 "ZORAN_SERVER__GATEWAYS": "3",
                 "ZORAN_SERVER__REQUEST_TIMEOUT_S": str(REQUEST_S),
+                "ZORAN_AUTOPILOT__PATHS": json.dumps([SHOP]),
+                "ZORAN_AUTOPILOT__LEASE_S": "5",
                 **self._settings,
             }
         return found
@@ -227,6 +259,11 @@ class Town:
             ]
             return found
         return []
+
+    def models_read(self) -> int:
+        """How often the server has read its models file."""
+        found = Control(self.hosts["head"].disk / "state").call("models", 20)
+        return int(found["models_file"]["version"])
 
     def starts(self) -> int:
         """How often the head has become ready."""

@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 from actors.agent_client import RayAgents, agent_states, restart_agent
-from actors.names import AGENT_SUPERVISOR, NAMESPACE, call, named
+from actors.names import AGENT_SUPERVISOR, NAMESPACE, call
 from serve_apps.gateway.agent_role import HostedRole
 from tests.integration.own_ray import last_line, own_ray
 from zoran_ray.errors import ZoranError
@@ -95,7 +95,7 @@ async def told_of_host(what: str) -> int:
     while True:
         try:
             host = await call(AGENT_SUPERVISOR, "host", "reasoner", timeout_s=60.0)
-            told: dict[str, int] = await named(host).well.remote()
+            told: dict[str, int] = await call(host, "well")
         except (RayError, ValueError):
             await asyncio.sleep(0.05)
         else:

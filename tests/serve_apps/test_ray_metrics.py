@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from actors.single_flight import SingleFlight
 from serve_apps.gateway.ray_metrics import serve_parts
 
 PAGE = """# HELP ray_serve_proxy_status how it is
@@ -42,7 +43,7 @@ def node(name, port, alive=True):
 
 async def test_few_families_of_each_node_that_is_there(session, port):
     nodes = [node("a", port), node("b", 1), node("gone", port, alive=False)]
-    parts = await serve_parts(session, lambda: nodes)
+    parts = await serve_parts(session, SingleFlight(lambda: nodes))
     assert [labels for labels, _ in parts] == [{"ray_node": "a"}, {"ray_node": "b"}]
     assert parts[0][1].splitlines() == PAGE.splitlines()[:3]
     assert parts[1][1] is None
@@ -52,4 +53,4 @@ async def test_without_ray_there_is_none(session):
     def broken():
         raise ConnectionError
 
-    assert await serve_parts(session, broken) == []
+    assert await serve_parts(session, SingleFlight(broken)) == []

@@ -197,8 +197,8 @@ def _ours_in(run_dir: Path, given: "Settings") -> dict[str, str]:
 
     if (server := given.server).tls_cert and server.tls_key:
         require_pair(server.tls_cert, server.tls_key)
-    binary = write_haproxy_launcher(run_dir)
-    return ray_environment(given, run_dir) | {"ZORAN_HAPROXY_BINARY": binary}
+    own = {"ZORAN_HAPROXY_BINARY": write_haproxy_launcher(run_dir), "ZORAN_HAPROXY_FAR_GATEWAYS": "1"}
+    return ray_environment(given, run_dir) | own
 
 
 def _size(given: "Settings") -> NodeSize:
