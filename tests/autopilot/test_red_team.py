@@ -139,7 +139,10 @@ def test_no_hook_and_nothing_that_runs_elsewhere_is_written(tmp_path: Path, path
     assert not list(tmp_path.rglob("sprung"))
 
 
-@pytest.mark.parametrize("path", ["evil.pth", "src/evil.PTH", "sitecustomize.py", "usercustomize.py"])
+@pytest.mark.parametrize(
+    "path",
+    ["evil.pth", "src/evil.PTH", "sitecustomize.py", "usercustomize.py", "pytest.py", "_pytest/main.py"],
+)
 def test_what_python_starts_by_itself_is_refused(tmp_path: Path, path: str) -> None:
     bench = Bench(tmp_path, BASE)
     assert "test-machinery" in refused(bench, new_file(path, "import os"))
@@ -151,9 +154,10 @@ def test_what_python_starts_by_itself_reaches_no_test_where_a_policy_forgets_it(
         assert path not in Harness().judged({"a.py": b""}, {path: b"import os", "a.py": b"x"})
 
 
-@pytest.mark.parametrize("path", ["pytest.py", "src/pytest/__init__.py"])
+@pytest.mark.parametrize("path", ["src/pytest/__init__.py", "src/pytest/more.py"])
 def test_what_stands_in_for_the_test_runner_is_no_part_of_a_change(tmp_path: Path, path: str) -> None:
-    """No run has it, so every test of this change would pass; the next task would find it in its base."""
+    """No run has it, so every test of this change would pass; the next task would find it in its base. The
+    shipped policy does not forbid these."""
     bench = Bench(tmp_path, BASE)
     work, _ = bench.work(saying(new_file(path, "raise SystemExit(0)")), settings=EngineerSettings(tries=1))
     (attempt,) = work.attempts
