@@ -6,13 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+from zoran_ray.batch.threads import in_own_thread
+
 T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
     """Asks in a thread of its own, one at a time: who asks meanwhile shares the answer.
-
-    Not in the loop's pool, which a question that hangs would fill, and which each exit waits for.
 
     Args:
         ask: The question.
@@ -29,20 +29,13 @@ class SingleFlight(Generic[T]):
 
     def _begun(self) -> "Future[T]":
         with self._lock:
-            if self._under_way is not None:
-                return self._under_way
-            begun = self._under_way = Future()
-        # From now on a caller's cancellation does not reach it.
-        begun.set_running_or_notify_cancel()
-        threading.Thread(target=self._run, args=(begun,), daemon=True).start()
-        return begun
+            if self._under_way is None:
+                self._under_way = in_own_thread(self._asked, "single-flight")
+            return self._under_way
 
-    def _run(self, begun: "Future[T]") -> None:
+    def _asked(self) -> T:
         try:
-            answer = self._ask()
-        except BaseException as failure:
-            self._under_way = None
-            begun.set_exception(failure)
-        else:
-            self._under_way = None
-            begun.set_result(answer)
+            return self._ask()
+        finally:
+            with self._lock:
+                self._under_way = None

@@ -5,14 +5,14 @@ Whatever leaves here is text that the policy lets a model read, without secrets.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from threading import Event, Thread
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
 
 from zoran_ray.autopilot.context.pieces import pieces
 from zoran_ray.autopilot.context.texts import Texts
+from zoran_ray.batch.threads import in_own_thread
 from zoran_ray.errors import UpstreamError
 from zoran_ray.memory.record import Vector
 
@@ -106,17 +106,8 @@ def _ends(text: str) -> str:
 
 def _in_time(work: Callable[[Event], T], longest_s: float) -> T:
     """What some work comes to; it is told when nobody waits for it any more. Raises: TimeoutError."""
-    done, late = Future[T](), Event()
-
-    def run() -> None:
-        try:
-            done.set_result(work(late))
-        except BaseException as error:
-            done.set_exception(error)
-
-    # Not of a pool: a process that ends would wait for it.
-    Thread(target=run, name="file-vectors", daemon=True).start()
+    late = Event()
     try:
-        return done.result(longest_s)
+        return in_own_thread(lambda: work(late), "file-vectors").result(longest_s)
     finally:
         late.set()

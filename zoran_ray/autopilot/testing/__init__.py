@@ -9,9 +9,9 @@ evidence = controlled(evidence, passed, control, run)  # and one in which none o
 from zoran_ray.autopilot.testing.canary import Canary
 from zoran_ray.autopilot.testing.control import Control, negative_control
 from zoran_ray.autopilot.testing.coverage import Lines, changed_lines, covered
-from zoran_ray.autopilot.testing.dependency import SELF_LOADED, Dependency, Files, require_room
+from zoran_ray.autopilot.testing.dependency import Dependency, Files, require_room
 from zoran_ray.autopilot.testing.evidence import BAD, Evidence, Run, broken, compare, controlled
-from zoran_ray.autopilot.testing.harness import HARNESS, Harness
+from zoran_ray.autopilot.testing.harness import HARNESS, SELF_LOADED, Harness
 from zoran_ray.autopilot.testing.junit import JUnitError, Outcome, read_junit
 from zoran_ray.autopilot.testing.running import run_tests
 

@@ -13,13 +13,8 @@ from typing import Protocol
 
 from pathspec import GitIgnoreSpec
 
+from zoran_ray.autopilot.testing.harness import SELF_LOADED
 from zoran_ray.errors import InvalidRequest
-
-SELF_LOADED = (
-    *("sitecustomize.py", "usercustomize.py", "*.pth", "pytest.py", "pluggy.py", "_pytest/"),
-    *("/pytest/", "/pluggy/", "/src/pytest/", "/src/pluggy/", "*.egg-info/", "*.dist-info/"),
-)
-"""As in a `.gitignore`: what Python or pytest would load by itself, in place of what is installed."""
 
 _BEHIND = GitIgnoreSpec.from_lines((*SELF_LOADED, "conftest.py", "/test/", "/tests/"))
 _MODULES = (".py", ".pyc", ".so", ".pyd")

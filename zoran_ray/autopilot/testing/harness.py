@@ -4,11 +4,16 @@ from collections.abc import Iterable, Mapping
 
 from pathspec import GitIgnoreSpec
 
+SELF_LOADED = (
+    *("sitecustomize.py", "usercustomize.py", "*.pth", "pytest.py", "pluggy.py", "_pytest/"),
+    *("/pytest/", "/pluggy/", "/src/pytest/", "/src/pluggy/", "*.egg-info/", "*.dist-info/"),
+)
+"""As in a `.gitignore`: what Python or pytest would load by itself, in place of what is installed."""
+
 HARNESS = (
     *("test/", "tests/", "testing/", "test_*.py", "*_test.py", "conftest.py"),
     *("pytest.ini", ".pytest.ini", "pytest.toml", "tox.ini", "setup.cfg", "pyproject.toml", "noxfile.py"),
-    *(".coveragerc", "sitecustomize.py", "usercustomize.py", "*.pth", "*.egg-info/", "*.dist-info/"),
-    *("pytest/", "pytest.py", "_pytest/", "pluggy/"),
+    *(".coveragerc", "pytest/", "pluggy/", *SELF_LOADED),
 )
 """As in a `.gitignore`: tests, their configuration, and what Python or pytest would load by itself."""
 
