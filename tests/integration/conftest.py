@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.integration.routing_stack import Routed, routed_server
-from tests.integration.sandbox_place import host
+from tests.integration.sandbox_place import host, made, nothing_left, require_docker
 from tests.integration.stack import Stack
+from zoran_ray.sandbox import Backend
 
 POCKET: dict[str, Any] = {
     "name": "pocket",
@@ -83,3 +84,12 @@ def embedder(stack: Stack) -> Iterator[str]:
     assert done.returncode == 0, done.stderr
     yield "local/model"
     assert stack.zoran("models", "unload", "model").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A deployment with the default image; it must leave nothing behind."""
+    require_docker()
+    place = made(tmp_path_factory.mktemp("sandbox"))
+    with nothing_left(place.deployment):
+        yield place

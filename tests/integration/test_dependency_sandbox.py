@@ -1,11 +1,9 @@
 """Tests that need another repository, in containers, with the command that the shipped policy names."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.sandbox_place import made, nothing_left, require_docker
 from zoran_ray.autopilot.engineer.proving import Proof
 from zoran_ray.autopilot.engineer.values import Attempt, AttemptOutcome
 from zoran_ray.autopilot.git import Tree
@@ -27,14 +25,6 @@ MENDED = {**APP, "app.py": APP["app.py"].replace(b"lib.total(n)", b"lib.cents(n)
 
 def tree(files: dict[str, bytes]) -> Tree:
     return Tree(files, frozenset(), {})
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    require_docker()
-    place = made(tmp_path_factory.mktemp("sandbox"))
-    with nothing_left(place.deployment):
-        yield place
 
 
 async def test_what_a_change_elsewhere_broke_is_shown_to_be_mended_with_it(backend: Backend) -> None:

@@ -8,12 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.sandbox_place import containers, host, made, nothing_left, require_docker, wait_until
+from tests.integration.sandbox_place import containers, host, nothing_left, wait_until
 from zoran_ray.autopilot.testing import Outcome, changed_lines, run_tests
 from zoran_ray.errors import InvalidRequest, SandboxUnavailable
 from zoran_ray.policy import read_policy, shipped_policy_file
@@ -26,15 +25,6 @@ from zoran_ray.sandbox.labels import Labels
 pytestmark = pytest.mark.docker
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """A deployment with the default image; it must leave nothing behind."""
-    require_docker()
-    place = made(tmp_path_factory.mktemp("sandbox"))
-    with nothing_left(place.deployment):
-        yield place
 
 
 def run(backend: Backend, program: str, timeout_s: float = 30.0, **limits: float) -> JobResult:
