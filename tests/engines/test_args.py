@@ -43,6 +43,39 @@ def test_without_a_compiler_a_model_on_a_cpu_is_run_eagerly(monkeypatch, tmp_pat
     )
 
 
+ONE_PROCESS = f"--distributed-executor-backend={args.ONE_PROCESS}"
+
+
+def on_cores(monkeypatch, count):
+    monkeypatch.setattr(args.os, "sched_getaffinity", lambda pid: set(range(count)))
+
+
+def test_where_cores_are_few_one_process_schedules_and_computes(monkeypatch):
+    spec = ModelSpec(name="m", source="org/model")
+    for count, device, expected in [
+        (1, "cpu", True),
+        (8, "cpu", True),
+        (9, "cpu", False),
+        (2, "gpu", False),
+    ]:
+        on_cores(monkeypatch, count)
+        assert (ONE_PROCESS in line(spec, device)) == expected, (count, device)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"engine_args": {"tensor-parallel-size": 2}},
+        {"engine_args": {"distributed_executor_backend": "mp"}},
+        {"engine_args": {"distributed_executor_backend": None}},
+        {"env": {"VLLM_CPU_OMP_THREADS_BIND": "0-3"}},
+    ],
+)
+def test_who_wants_workers_or_binds_threads_gets_what_vllm_has_for_it(monkeypatch, told):
+    on_cores(monkeypatch, 2)
+    assert ONE_PROCESS not in line(ModelSpec(name="m", source="org/model", **told))
+
+
 def test_what_the_operator_says_wins_in_either_spelling():
     for name in ("gpu_memory_utilization", "gpu-memory-utilization"):
         argv = line(ModelSpec(name="m", source="org/model", engine_args={name: 0.5}))

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoran_ray.engines.vllm.pinning import CorePlan, born_on, pin, plan_cores
+from zoran_ray.engines.vllm.pinning import CorePlan, born_on, compute_threads, pin, plan_cores
 
 cores = st.sets(st.integers(0, 255), min_size=1, max_size=64)
 asked = st.one_of(st.sampled_from(["auto", "off"]), st.lists(st.integers(0, 255), max_size=8))
@@ -44,6 +45,22 @@ def test_cores_that_were_asked_for():
     assert plan_cores(range(4), [99], device="cpu") == CorePlan()
     # All of them for the engine: the others then share them.
     assert plan_cores(range(2), [0, 1], device="cpu") == CorePlan(frozenset({0, 1}), frozenset({0, 1}))
+
+
+@pytest.mark.parametrize(
+    ("engine", "usable", "siblings", "threads"),
+    [
+        ({1}, 2, 1, 1),
+        ({1, 2, 3}, 4, 1, 3),
+        ({2, 3, 4, 5, 6, 7}, 8, 2, 3),
+        ({1}, 2, 2, 1),
+        ((), 4, 1, 3),
+        ((), 1, 1, 1),
+    ],
+)
+def test_a_thread_for_each_physical_core_of_the_engine(monkeypatch, engine, usable, siblings, threads):
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: usable if logical else usable // siblings)
+    assert compute_threads(CorePlan(frozenset(engine)), range(usable)) == threads
 
 
 @pytest.fixture

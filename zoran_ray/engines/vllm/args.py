@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import shutil
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoran_ray.engines.static import is_static
+from zoran_ray.engines.vllm.pinning import few_cores
 from zoran_ray.errors import ConfigError, ModelLoadError
 from zoran_ray.models_file import ModelSpec
 from zoran_ray.pocket import MODEL_DIR
@@ -25,6 +27,13 @@ _CPU_DEFAULTS: Mapping[str, Any] = {
     # The default wants 92 % of the machine's memory to be free.
     "gpu_memory_utilization": 0.3,
 }
+# vLLM on a CPU computes in a process of its own, which spins while it waits for the one that schedules.
+# Where cores are few one process does both: one less to start, half as many tokens again for a stream that
+# is alone, and an engine that idles takes no core (figures in benchmarks/README.md).
+ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+_MORE_WORKERS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+_OWN_BINDING = "VLLM_CPU_OMP_THREADS_BIND"
+"""Whoever says where threads go gets the executor that reads it."""
 _COMMON_DEFAULTS: Mapping[str, Any] = {
     "enable_prompt_tokens_details": True,
     "disable_uvicorn_access_log": True,
@@ -92,20 +101,27 @@ def argv(spec: ModelSpec, *, device: str) -> list[str]:
                 f"model '{spec.name}': engine_args.{name} is set by zoran itself; remove it.",
                 param=f"engine_args.{name}",
             )
+    told = {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
     merged: dict[str, Any] = dict(_COMMON_DEFAULTS)
-    merged |= _cpu_defaults() if device == "cpu" else {}
+    merged |= _cpu_defaults(told, spec.env) if device == "cpu" else {}
     merged |= _PACKAGED_DEFAULTS.get(spec.source, {})
-    merged |= {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
+    merged |= told
     line = ["--model", model_path(spec), "--served-model-name", spec.public_name, spec.name]
     for name, value in merged.items():
         line += _flag(name, value)
     return line
 
 
-def _cpu_defaults() -> dict[str, Any]:
+def _cpu_defaults(told: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    defaults = dict(_CPU_DEFAULTS)
     # torch.compile makes C++ of a model on a CPU. Where nothing can compile it, as in our image, the engine
     # would not start at all.
-    return {**_CPU_DEFAULTS, **({} if shutil.which("g++") else {"enforce_eager": True})}
+    if not shutil.which("g++"):
+        defaults["enforce_eager"] = True
+    one_worker = all(told.get(name, 1) == 1 for name in _MORE_WORKERS)
+    if one_worker and few_cores(os.sched_getaffinity(0)) and _OWN_BINDING not in {*env, *os.environ}:
+        defaults["distributed_executor_backend"] = ONE_PROCESS
+    return defaults
 
 
 def _flag(name: str, value: Any) -> list[str]:

@@ -1,13 +1,13 @@
-"""Which cores an engine's processes may use.
+"""Which cores an engine's processes may use, and how many threads compute on them.
 
-vLLM on CPU runs two processes that spin. Where cores are few they take the gateway's core as well,
-and a token stream through any relay loses a third of its speed (figures in benchmarks/README.md).
-So on small machines the engine gets some cores and everything that moves bytes gets the others.
+An engine on a CPU takes every core it can get. Where cores are few it takes the gateway's as well, and a
+token stream through any relay loses speed (figures in benchmarks/README.md). So on small machines the
+engine gets some cores and everything that moves bytes gets the others.
 """
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -21,6 +21,11 @@ class CorePlan:
 
     engine: frozenset[int] = frozenset()
     rest: frozenset[int] = frozenset()
+
+
+def few_cores(cores: Collection[int]) -> bool:
+    """Whether what runs on these cores would be in each other's way."""
+    return len(cores) <= _FEW_CORES
 
 
 def plan_cores(cores: Iterable[int], asked: str | list[int], *, device: str) -> CorePlan:
@@ -37,10 +42,22 @@ def plan_cores(cores: Iterable[int], asked: str | list[int], *, device: str) -> 
     if isinstance(asked, list):
         engine = frozenset(asked) & frozenset(usable)
         return CorePlan(engine, frozenset(usable) - engine or engine) if engine else CorePlan()
-    if device != "cpu" or len(usable) > _FEW_CORES:
+    if device != "cpu" or not few_cores(usable):
         return CorePlan()
     kept = max(1, len(usable) // 4)
     return CorePlan(frozenset(usable[kept:]), frozenset(usable[:kept]))
+
+
+def compute_threads(plan: CorePlan, cores: Collection[int]) -> int:
+    """Threads that compute: one for each physical core of the engine, or all usable ones but one.
+
+    Args:
+        plan: How `cores` are divided.
+        cores: Those this process may run on.
+    """
+    logical = len(plan.engine) or len(cores) - 1
+    each = (psutil.cpu_count() or 1) // (psutil.cpu_count(logical=False) or 1)
+    return max(1, logical // max(1, each))
 
 
 def pin(pids: Iterable[int], cores: frozenset[int]) -> None:

@@ -18,10 +18,11 @@ import psutil
 import uvicorn
 
 from zoran_ray.engines.vllm import args as engine_args
+from zoran_ray.engines.vllm.architecture import know_architecture
 from zoran_ray.engines.vllm.build import require_build
 from zoran_ray.engines.vllm.guard import Guard
 from zoran_ray.engines.vllm.memory import require_memory
-from zoran_ray.engines.vllm.pinning import CorePlan, born_on, pin, plan_cores
+from zoran_ray.engines.vllm.pinning import CorePlan, born_on, compute_threads, pin, plan_cores
 from zoran_ray.engines.vllm.undertaker import watch_over
 from zoran_ray.errors import EngineError, ModelLoadError, ZoranError
 from zoran_ray.listening import handles
@@ -80,8 +81,15 @@ class EngineServer:
         if device == "cpu":
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         parsed = engine_args.parse(self.spec, device=device)
-        require_memory(self.spec, engine_args.model_path(self.spec), device=device)
+        path = engine_args.model_path(self.spec)
+        require_memory(self.spec, path, device=device)
         self._plan = plan_cores(self._cores, self.spec.pin_cores, device=device)
+        if device == "cpu":
+            know_architecture(Path(path))
+        if parsed.distributed_executor_backend == engine_args.ONE_PROCESS:
+            # Its process computes; what Ray has set is meant for this one.
+            threads = self.spec.env.get("OMP_NUM_THREADS", compute_threads(self._plan, self._cores))
+            os.environ["OMP_NUM_THREADS"] = str(threads)
         try:
             with born_on(self._plan.engine, then=self._plan.rest):
                 await self._start_engine(parsed)
