@@ -1,12 +1,14 @@
 """What a gateway asks of actors, with their errors plain. Knows their names and calls, nothing else."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from ray import serve
 
 from actors.names import ACCESS, RESONATOR, call, plain_errors
 from zoran_ray.access.leases import Ask, Grant, Settlement
+from zoran_ray.batch.threads import in_own_thread
 from zoran_ray.messages import ModelInfo
 from zoran_ray.routing.reports import Answered, Scored
 
@@ -34,5 +36,6 @@ async def routing_state() -> dict[str, Any]:
 async def wake(model: ModelInfo) -> None:
     """Queue a call at Serve: a waiting call is what makes a model scale up from zero."""
     # Serve's controller is asked for the handle, and is away while the head is.
-    handle = await asyncio.to_thread(serve.get_deployment_handle, "replica", app_name=model.app)
+    find = partial(serve.get_deployment_handle, "replica", app_name=model.app)
+    handle = await asyncio.wrap_future(in_own_thread(find, "wake"))
     await handle.wake.remote()

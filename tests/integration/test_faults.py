@@ -100,7 +100,6 @@ def test_new_settings_cut_no_stream(stack: Stack) -> None:
     [
         pytest.param(replica, id="replica"),
         pytest.param(part_of_replica("EngineCore"), id="engine core"),
-        pytest.param(part_of_replica("VLLM::Worker"), id="worker"),
     ],
 )
 def test_replica_killed(stack: Stack, victim: Callable[[Stack], psutil.Process]) -> None:
