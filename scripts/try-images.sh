@@ -20,20 +20,30 @@ began=$(date +%s)
 scripts/image.sh cpu "$image"
 say "built $image in $(($(date +%s) - began)) s"
 
-redis=$(sed -n 's/^ *image: \(redis:.*\)/\1/p' docker-compose.yml)
-if ! docker image inspect "$redis" >/dev/null 2>&1 && ! timeout 60 docker pull --quiet "$redis" >/dev/null 2>&1; then
-    say "STAND-IN: $redis cannot be had here; Debian's Redis takes its place"
-    stand_in=zoran-redis:stand-in
-    if ! docker image inspect "$stand_in" >/dev/null 2>&1; then
-        docker rm --force zoran-redis-made >/dev/null 2>&1 || true
-        docker run --name zoran-redis-made --network host zoran-python:stand-in sh -c \
-            'apt-get -qq update && apt-get -qq install -y --no-install-recommends redis-server && install -d -o 999 -g 999 /data' \
-            >"$folder/redis.log" 2>&1 || { tail -n 3 "$folder/redis.log" >&2; exit 1; }
-        docker commit --change 'VOLUME /data' zoran-redis-made "$stand_in" >/dev/null
-        docker rm zoran-redis-made >/dev/null
+# The image that docker-compose.yml names or, where it cannot be had, one of Debian's packages with its data in FOLDER.
+#   stand_in NAME OWNER FOLDER ENTRYPOINT PACKAGE…    prints the image
+stand_in() {
+    name=$1 owner=$2 data=$3 entrypoint=$4; shift 4
+    named=$(sed -n "s,^ *image: \(\([a-z]*/\)*$name:.*\),\1,p" docker-compose.yml)
+    made=zoran-$name:stand-in
+    if docker image inspect "$named" >/dev/null 2>&1 || timeout 60 docker pull --quiet "$named" >/dev/null 2>&1; then
+        printf '%s' "$named"
+        return
     fi
-    export ZORAN_TEST_REDIS=$stand_in
-fi
+    say "STAND-IN: $named cannot be had here; Debian's $* takes its place"
+    if ! docker image inspect "$made" >/dev/null 2>&1; then
+        docker rm --force "zoran-$name-made" >/dev/null 2>&1 || true
+        docker run --name "zoran-$name-made" --network host zoran-python:stand-in sh -c \
+            "apt-get -qq update && apt-get -qq install -y --no-install-recommends $* && install -d -o $owner -g $owner $data" \
+            >"$folder/$name.log" 2>&1 || { tail -n 3 "$folder/$name.log" >&2; return 1; }
+        docker commit --change "VOLUME $data" --change "ENTRYPOINT $entrypoint" "zoran-$name-made" "$made" >/dev/null
+        docker rm "zoran-$name-made" >/dev/null
+    fi
+    printf '%s' "$made"
+}
+ZORAN_TEST_REDIS=$(stand_in redis 999 /data '[]' redis-server)
+ZORAN_TEST_PROMETHEUS=$(stand_in prometheus 65534 /prometheus '["/usr/bin/prometheus"]' prometheus wget)
+export ZORAN_TEST_REDIS ZORAN_TEST_PROMETHEUS
 docker images >&2
 ZORAN_TEST_IMAGE=$image "$python" -m pytest -v --durations=0 tests/cluster/test_image_runs.py tests/cluster/test_stack_runs.py "$@"
 scripts/image.sh sandbox zoran-sandbox:try "$image"

@@ -1,7 +1,8 @@
 """`docker-compose.yml` as Compose itself starts it: healthy, answering, closed; not on placeholders.
 
-Needs the image (`ZORAN_TEST_IMAGE`), Redis (`ZORAN_TEST_REDIS` names another image than the file does),
-Compose, and a daemon whose containers have networks: `scripts/try-images.sh` sees to all of it.
+Needs the image (`ZORAN_TEST_IMAGE`), Redis and Prometheus (`ZORAN_TEST_REDIS` and `ZORAN_TEST_PROMETHEUS`
+name other images than the file does), Compose, and a daemon whose containers have networks:
+`scripts/try-images.sh` sees to all of it.
 """
 
 import json
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 import pytest
 
@@ -26,18 +28,19 @@ from tests.cluster.containers import (
     logs,
     require_docker,
 )
+from tests.waiting import until
 from zoran_ray.cluster_config import compose_env, read_profile
 
 pytestmark = [pytest.mark.docker, pytest.mark.release, pytest.mark.timeout(900)]
 
-REDIS = "ZORAN_TEST_REDIS"
+STAND_INS = {"redis": "ZORAN_TEST_REDIS", "prometheus": "ZORAN_TEST_PROMETHEUS"}
 UP_S = 300.0
 _NAMES = ("ray_token", "redis_password", "metrics_key", "grafana_password")
 
 
 @dataclass(frozen=True)
 class Project:
-    """A Compose project of its own: its name, its `.env`, its override for the stand-in of Redis."""
+    """A Compose project of its own: its name, its `.env`, its override for images that stand in."""
 
     name: str
     env: Path
@@ -62,15 +65,19 @@ class Project:
         return dict(line.split() for line in lines)
 
     def down(self) -> None:
-        self.run("down", "--volumes", "--timeout", "60", timeout_s=180)
+        self.run("--profile", "*", "down", "--volumes", "--timeout", "60", timeout_s=240)
+
+    def start(self, *words: str) -> None:
+        """`up`, of some services or of all that belong to no profile."""
+        started = self.run(*words, timeout_s=UP_S)
+        assert started.returncode == 0, started.stderr
 
 
-def _project(folder: Path, env: str, **held: str) -> Project:
+def _project(folder: Path, env: str, **told: str) -> Project:
     (folder / "secrets").mkdir()
     for name in _NAMES:
-        (folder / "secrets" / name).write_text(held.get(name, secrets.token_hex(32)))
-    image = os.environ.get(REDIS)
-    services = {"redis": {"image": image}} if image else {}
+        (folder / "secrets" / name).write_text(told.get(name, secrets.token_hex(32)))
+    services = {name: {"image": os.environ[held]} for name, held in STAND_INS.items() if held in os.environ}
     (folder / "override.json").write_text(json.dumps({"services": services}))
     (folder / "env").write_text(env)
     return Project(f"zoran-test-{secrets.token_hex(4)}", folder / "env", folder / "override.json")
@@ -116,20 +123,19 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     try:
         made = project.run("run", "--rm", "-T", "--no-deps", "gateway", "zoran", "keys", "create", "me")
         assert made.returncode == 0, made.stderr
-        started = project.run("up", "--detach", timeout_s=UP_S)
-        assert started.returncode == 0, started.stderr
-        _await_healthy(project)
+        project.start("up", "--detach")
+        _await_healthy(project, "gateway", "redis")
         yield Up(project, made.stdout.split()[-1])
     finally:
         project.down()
 
 
-def _await_healthy(project: Project) -> None:
-    until = time.monotonic() + UP_S
-    while time.monotonic() < until:
+def _await_healthy(project: Project, *services: str) -> None:
+    late = time.monotonic() + UP_S
+    while time.monotonic() < late:
         found = project.containers()
         states = docker("inspect", "--format", "{{.State.Health.Status}}", *found.values()).split()
-        if set(found) == {"gateway", "redis"} and set(states) == {"healthy"}:
+        if set(found) >= set(services) and set(states) == {"healthy"}:
             return
         time.sleep(1.0)
     pytest.fail(f"not healthy: {found} {states}\n{project.run('logs', '--tail=80').stdout}")
@@ -217,6 +223,38 @@ def test_redis_wants_its_password_and_holds_the_cluster(up: Up) -> None:
     assert "NOAUTH" in docker("exec", redis, "redis-cli", "dbsize")
     command = 'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" redis-cli dbsize'
     assert int(docker("exec", redis, "sh", "-c", command).split()[-1]) > 0
+
+
+def test_a_worker_joins_and_holds_the_second_copy_of_the_memory(up: Up) -> None:
+    """The profile `cpu`."""
+    up.project.start("--profile", "cpu", "up", "--detach", "worker-cpu")
+    _await_healthy(up.project, "worker-cpu")
+    found = up.project.containers()
+    text = "the second copy is on the worker"
+    draft = {"subject": "worker", "text": text, "purpose": "knowledge", "layer": "long"}
+    until("it is kept", lambda: ask(found["gateway"], up.key, "/v1/memory", draft)[0] == 200, UP_S, 1.0)
+    for service in ("gateway", "worker-cpu"):
+        grep = ("exec", found[service], "grep", "-rlaF", text, "/var/lib/zoran/memory")
+        until(f"{service} has it", lambda: docker(*grep, check=False).startswith("/var"), UP_S, 1.0)  # noqa: B023
+
+
+def test_prometheus_reads_what_its_key_lets_it(up: Up) -> None:
+    """The profile `watch`; Grafana, for which nothing stands in, is not started."""
+    made = docker("exec", up.project.containers()["gateway"], "zoran", "keys", "create", "prometheus")
+    up.project.env.with_name("secrets").joinpath("metrics_key").write_text(made.split()[-1])
+    up.project.start("--profile", "watch", "up", "--detach", "prometheus")
+    name = up.project.containers()["prometheus"]
+    until("it has asked", lambda: _queried(name, 'up{job="zoran"}') == ["1"], UP_S, 1.0)
+    assert _queried(name, "count(zoran_requests_total) > 0"), "what the tests before this one asked"
+    rules = json.loads(docker("exec", name, "wget", "-qO-", "http://127.0.0.1:9090/api/v1/rules"))
+    assert rules["data"]["groups"]
+    assert not _reaches(f"{up.project.name}_edge", _address(name, f"{up.project.name}_metrics"), 9090)
+
+
+def _queried(prometheus: str, expression: str) -> list[str]:
+    url = f"http://127.0.0.1:9090/api/v1/query?query={quote(expression)}"
+    answer = docker("exec", prometheus, "wget", "-qO-", url, check=False)
+    return [each["value"][1] for each in json.loads(answer)["data"]["result"]] if answer[:1] == "{" else []
 
 
 def test_no_secret_is_told(up: Up) -> None:
