@@ -56,7 +56,8 @@ class ModelSpec(Offer):
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom Ray resources one replica needs."""
     pin_cores: Literal["auto", "off"] | list[int] = "auto"
-    """Cores of the engine's own processes. `auto` pins on CPU builds with 8 cores or fewer."""
+    """Cores of the engine's own processes. `auto` pins those that spin, vLLM's own two on a CPU, where
+    there are 8 cores or fewer."""
     scaling: ScalingSettings = ScalingSettings()
     queue_limit: int = Field(default=64, ge=0)
     """Requests per gateway that may wait while no replica is there."""

@@ -37,7 +37,7 @@ from zoran_ray.control import (
 from zoran_ray.engines.catalogue_file import CatalogueFile
 from zoran_ray.engines.reachable import arm_rows
 from zoran_ray.engines.static import is_static
-from zoran_ray.engines.vllm.args import argv
+from zoran_ray.engines.vllm.args import argv, pins
 from zoran_ray.engines.vllm.build import installed_build, require_build
 from zoran_ray.errors import ConfigError, ZoranError
 from zoran_ray.houses import require_own_houses
@@ -216,7 +216,7 @@ class Server:
         await asyncio.to_thread(self._keeper.end_left)
         build = installed_build()
         pin = bool(build and build.device == "cpu") and any(
-            s.pin_cores != "off" for s in self._loaded.models
+            pins(spec, device="cpu") for spec in self._loaded.models
         )
         await asyncio.to_thread(deploy_gateway, self._settings, pin=pin)
         await asyncio.to_thread(await_control_plane)

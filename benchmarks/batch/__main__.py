@@ -73,7 +73,7 @@ def _measure(
     workload: Workload, model: Path, work: Path, args: argparse.Namespace, results: dict[str, Any]
 ) -> None:
     """All that share one loaded engine each, turn about; whoever is not asked is held still."""
-    cores = sorted(plan_cores(os.sched_getaffinity(0), "auto", device="cpu").rest)
+    cores = sorted(plan_cores(os.sched_getaffinity(0), "auto").rest)
     place = Workplace(work, PEERS, model)
     with Offline(model, work) as offline, zoran(place, "zoran") as running:
         server = Server(running, work, cores, CONCURRENCY)

@@ -34,7 +34,7 @@ def _loaded(model: str, engine_args: dict[str, Any], pinned: bool) -> Any:
     import psutil
     from vllm import LLM
 
-    plan = plan_cores(os.sched_getaffinity(0), "auto" if pinned else "off", device="cpu")
+    plan = plan_cores(os.sched_getaffinity(0), "auto" if pinned else "off")
     with born_on(plan.engine, then=plan.rest):
         llm = LLM(model=model, **engine_args)
     pin([child.pid for child in psutil.Process().children(recursive=True)], plan.engine)

@@ -34,7 +34,7 @@ def measure(tests: str = TESTS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="zh-") as folder:
         lines = Path(folder) / "faults.jsonl"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests],
+            [sys.executable, "-m", "pytest", "-q", "-m", "hosts", "-p", "no:cacheprovider", tests],
             env={**os.environ, LINES: str(lines)},
             cwd=ROOT,
             stdout=subprocess.PIPE,

@@ -130,7 +130,7 @@ async def engine_model(folder: Path) -> AsyncIterator[EngineModel]:
         raise ConfigError(f"{folder}: there is no model in this folder; `make pocket` trains two.")
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    plan = plan_cores(os.sched_getaffinity(0), "auto", device=require_build().device)
+    plan = plan_cores(os.sched_getaffinity(0), "auto" if require_build().device == "cpu" else "off")
     before = os.sched_getaffinity(0)
     try:
         with born_on(plan.engine, then=plan.rest):

@@ -3,6 +3,7 @@
 python -m benchmarks.serving                               everything, three rounds
 python -m benchmarks.serving --only zoran,bare --quick     some contenders, briefly
 python -m benchmarks.serving --soak-minutes 30
+python -m benchmarks.serving --only zoran --keep FILE.json     the rest from an earlier run
 """
 
 import argparse
@@ -23,7 +24,7 @@ from benchmarks.serving.engines import STARTS, measure_engines
 from benchmarks.serving.gateways import ZORAN, gateways, measure_gateways
 from benchmarks.serving.plot import draw
 from benchmarks.serving.report import markdown
-from benchmarks.serving.results import new_results
+from benchmarks.serving.results import Results, new_results
 from benchmarks.serving.soak import soak
 from zoran_ray.pocket import MODEL_DIR
 
@@ -47,6 +48,8 @@ def main() -> int:
         bench.say(f"round {round_ + 1} of {settings.rounds}")
         measure_engines(bench, args.only, round_)
         _gateway_session(bench, args.only, round_)
+    if args.keep:
+        results.keep(Results.load(args.keep))
     bench.save()
     picture = args.out / f"{stem}.png"
     draw(results, picture)
@@ -95,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PART,…", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="one short round: does it work at all")
     parser.add_argument("--soak-minutes", type=float, default=5.0)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="take what is not chosen from this run")
     parser.add_argument("--model", type=Path, default=MODEL_DIR, help="folder of the model to serve")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument(

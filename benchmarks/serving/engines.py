@@ -18,7 +18,7 @@ from zoran_ray.engines.vllm.pinning import plan_cores
 
 PART = "engines"
 ZORAN, DIRECT = "zoran", "the replica's own server"
-ZORAN_UNPINNED, DIRECT_UNPINNED = "zoran, unpinned", "the replica's own server, unpinned"
+ZORAN_PINNED, DIRECT_PINNED = "zoran, pinned", "the replica's own server, pinned"
 BARE = "bare vLLM"
 RAY, RAY_DIRECT = "Ray Serve LLM, default", "Ray Serve LLM, direct streaming"
 ALIKE = ", pinned alike"
@@ -50,8 +50,8 @@ def measure_engines(bench: Bench, chosen: Sequence[str], round_: int) -> None:
 
 
 STARTS: dict[str, Callable[[Bench], AbstractContextManager[Running]]] = {
-    "zoran": lambda bench: zoran(bench.work, ZORAN),
-    "unpinned": lambda bench: zoran(bench.work, ZORAN_UNPINNED, pin=False),
+    "zoran": lambda bench: zoran(bench.work, ZORAN, pin=False),
+    "pinned": lambda bench: zoran(bench.work, ZORAN_PINNED),
     "bare": lambda bench: bare_vllm(bench.work),
     "ray": lambda bench: ray_llm(bench.work, direct_streaming=False),
     "ray-direct": lambda bench: ray_llm(bench.work, direct_streaming=True),
@@ -60,11 +60,11 @@ STARTS: dict[str, Callable[[Bench], AbstractContextManager[Running]]] = {
 
 def _arms(running: Running) -> Iterator[Arm]:
     endpoint = running.endpoint
-    plan = plan_cores(os.sched_getaffinity(0), "auto", device="cpu")
+    plan = plan_cores(os.sched_getaffinity(0), "auto")
     if running.direct is not None:
-        is_pinned = endpoint.name == ZORAN
+        is_pinned = endpoint.name == ZORAN_PINNED
         cores = plan.rest if is_pinned else frozenset()
-        yield Arm(DIRECT if is_pinned else DIRECT_UNPINNED, running.direct, cores=cores)
+        yield Arm(DIRECT_PINNED if is_pinned else DIRECT, running.direct, cores=cores)
         yield Arm(endpoint.name, endpoint, cores=cores)
         return
     yield Arm(endpoint.name, endpoint)

@@ -32,7 +32,8 @@ def markdown(results: Results, data: str, plot: str) -> str:
         f"Run of {results.started[:10]}: {m['cores']} cores ({m['cpu']}), {m['memory_gib']} GiB, Python "
         f"{m['python']}; {versions}. {settings['rounds']} rounds, {settings['turns']} turns each, "
         f"windows of {settings['seconds']:g} s. Median (lowest–highest). "
-        f"[Every single measurement]({data}).",
+        f"[Every single measurement]({data})."
+        + (f" Of an earlier run: {', '.join(results.kept)}." if results.kept else ""),
         f"![tokens and requests per second]({plot})",
         "### Targets",
         table(["#", "what", "target", "measured", ""], _targets(results)),
@@ -75,7 +76,7 @@ def _engines(results: Results) -> tuple[Sequence[str], Iterator[Sequence[str]]]:
     def rows() -> Iterator[Sequence[str]]:
         for name in _contenders(results, engines.PART):
             p50, p99 = (cell(name, top, in_ms("ttft_ms", share)) for share in ("p50", "p99"))
-            ours = name in (engines.ZORAN, engines.ZORAN_UNPINNED)
+            ours = name in (engines.ZORAN, engines.ZORAN_PINNED)
             cost = cell(name, top, cpu_ms_per_1000_chunks("gateway", "haproxy")) if ours else "–"
             rates = [cell(name, level, tokens_per_s) for level in levels]
             yield name, *rates, cell(name, min(levels), in_ms("ttft_ms", "p50")), f"{p50} / {p99}", cost

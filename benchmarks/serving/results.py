@@ -61,6 +61,21 @@ class Results:
     connections: list[dict[str, Any]] = field(default_factory=list)
     soak: dict[str, Any] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    """What is of an earlier run, each with that run's day."""
+
+    def keep(self, earlier: "Results") -> None:
+        """Take over from an earlier run what this one did not measure."""
+        day = earlier.started[:10]
+        for part in sorted(
+            {sample.part for sample in earlier.samples} - {each.part for each in self.samples}
+        ):
+            self.samples += [sample for sample in earlier.samples if sample.part == part]
+            self.kept.append(f"{part} ({day})")
+        for name in ("starts", "connections", "soak"):
+            if not getattr(self, name) and (value := getattr(earlier, name)):
+                setattr(self, name, value)
+                self.kept.append(f"{name} ({day})")
 
     def select(self, part: str, contender: str, kind: str, concurrency: int) -> Iterator[Sample]:
         """The samples of one cell of the table."""

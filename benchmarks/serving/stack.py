@@ -22,6 +22,7 @@ from benchmarks.serving.children import Child, StartFailed, free_port
 from benchmarks.serving.contender import Endpoint, Running, Workplace, grouped, started
 from zoran_ray.control import Control
 from zoran_ray.engines.vllm.guard import SECRET_HEADER
+from zoran_ray.engines.vllm.pinning import plan_cores
 
 HERE = Path(__file__).parent
 QUIET = {
@@ -66,7 +67,7 @@ def zoran(
     Args:
         work: Folders.
         name: For results.
-        pin: Let the replica pin its engine's processes as it does by default.
+        pin: Give the engine cores of its own, if there are some; by default it goes where there is room.
         backend: Base URL of a back end that takes the place of an engine.
         arms: Models that all stand for it, for the router to choose among.
         gateways: Processes that serve requests.
@@ -102,7 +103,7 @@ def _engine_model(work: Workplace, pin: bool, replicas: int) -> dict[str, Any]:
         "source": str(work.model),
         "engine_args": dict(ENGINE_ARGS),
         "env": QUIET,
-        "pin_cores": "auto" if pin else "off",
+        "pin_cores": sorted(plan_cores(os.sched_getaffinity(0), "auto").engine) if pin else "auto",
         "scaling": {"min_replicas": replicas, "max_replicas": replicas},
     }
 

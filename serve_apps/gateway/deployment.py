@@ -132,7 +132,7 @@ class GatewayReplica:
         self._following = Following(*seen, self._metrics)
         self._tasks: list[asyncio.Task[Any]] = []
         if pin_to_rest:
-            pin([os.getpid()], plan_cores(os.sched_getaffinity(0), "auto", device="cpu").rest)
+            pin([os.getpid()], plan_cores(os.sched_getaffinity(0), "auto").rest)
 
     def _routers(self, strategies: Strategies) -> tuple[Router, AgentRouter]:
         """What chooses among models, and what chooses among roles."""

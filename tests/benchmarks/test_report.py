@@ -1,5 +1,6 @@
 """From measurements to verdicts, table and picture; the figures here are made up and checked by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,17 @@ def test_results_survive_their_file(results: Results, tmp_path: Path) -> None:
     results.save(tmp_path / "r" / "x.json")
     assert Results.load(tmp_path / "r" / "x.json") == results
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["x.json"]
+
+
+def test_what_was_not_measured_again_is_kept_and_said(results: Results) -> None:
+    engines_only = [each for each in results.samples if each.part == engines.PART]
+    again = replace(results, samples=engines_only, soak={}, kept=[])
+    again.keep(results)
+    assert sorted(map(repr, again.samples)) == sorted(map(repr, results.samples))
+    day = results.started[:10]
+    assert again.kept[0] == f"noop ({day})"
+    assert f"Of an earlier run: noop ({day})" in markdown(again, "data.json", "plot.png")
+    assert "earlier run" not in markdown(results, "data.json", "plot.png")
 
 
 def test_errors_and_failures_are_said(results: Results) -> None:

@@ -43,7 +43,7 @@ def test_without_a_compiler_a_model_on_a_cpu_is_run_eagerly(monkeypatch, tmp_pat
     )
 
 
-ONE_PROCESS = f"--distributed-executor-backend={args.ONE_PROCESS}"
+EXECUTOR = f"--distributed-executor-backend={args.ONE_PROCESS}"
 
 
 def on_cores(monkeypatch, count):
@@ -59,7 +59,8 @@ def test_where_cores_are_few_one_process_schedules_and_computes(monkeypatch):
         (2, "gpu", False),
     ]:
         on_cores(monkeypatch, count)
-        assert (ONE_PROCESS in line(spec, device)) == expected, (count, device)
+        assert (EXECUTOR in line(spec, device)) == expected, (count, device)
+        assert args.in_one_process(spec, device=device) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,30 @@ def test_where_cores_are_few_one_process_schedules_and_computes(monkeypatch):
 )
 def test_who_wants_workers_or_binds_threads_gets_what_vllm_has_for_it(monkeypatch, told):
     on_cores(monkeypatch, 2)
-    assert ONE_PROCESS not in line(ModelSpec(name="m", source="org/model", **told))
+    spec = ModelSpec(name="m", source="org/model", **told)
+    assert EXECUTOR not in line(spec)
+    assert not args.in_one_process(spec, device="cpu")
+
+
+def test_one_process_that_is_asked_for_is_known_on_many_cores(monkeypatch):
+    on_cores(monkeypatch, 64)
+    told = {"engine_args": {"distributed-executor-backend": args.ONE_PROCESS}}
+    assert args.in_one_process(ModelSpec(name="m", source="org/model", **told), device="cpu")
+
+
+def test_an_engine_that_spins_gets_cores_of_its_own(monkeypatch):
+    on_cores(monkeypatch, 2)
+    two = {"distributed_executor_backend": "mp"}
+    for engine_args, cores, device, expected in [
+        ({}, "auto", "cpu", False),
+        (two, "auto", "cpu", True),
+        (two, "auto", "gpu", False),
+        (two, "off", "cpu", False),
+        ({}, [1], "cpu", True),
+        ({}, [1], "gpu", True),
+    ]:
+        spec = ModelSpec(name="m", source="org/model", engine_args=engine_args, pin_cores=cores)
+        assert args.pins(spec, device=device) == expected, (engine_args, cores, device)
 
 
 def test_what_the_operator_says_wins_in_either_spelling():

@@ -15,9 +15,9 @@ cores = st.sets(st.integers(0, 255), min_size=1, max_size=64)
 asked = st.one_of(st.sampled_from(["auto", "off"]), st.lists(st.integers(0, 255), max_size=8))
 
 
-@given(cores, asked, st.sampled_from(["cpu", "gpu"]))
-def test_a_plan_leaves_something_for_both_or_pins_nobody(usable, asked, device):
-    plan = plan_cores(usable, asked, device=device)
+@given(cores, asked)
+def test_a_plan_leaves_something_for_both_or_pins_nobody(usable, asked):
+    plan = plan_cores(usable, asked)
     assert bool(plan.engine) == bool(plan.rest)
     assert plan.engine | plan.rest <= usable
     if plan.engine and plan.engine != usable:
@@ -26,9 +26,8 @@ def test_a_plan_leaves_something_for_both_or_pins_nobody(usable, asked, device):
 
 
 @given(cores)
-def test_auto_pins_few_cores_on_cpu_only(usable):
-    assert plan_cores(usable, "auto", device="gpu") == CorePlan()
-    assert bool(plan_cores(usable, "auto", device="cpu").engine) == (2 <= len(usable) <= 8)
+def test_auto_pins_few_cores_only(usable):
+    assert bool(plan_cores(usable, "auto").engine) == (2 <= len(usable) <= 8)
 
 
 @pytest.mark.parametrize(
@@ -36,15 +35,15 @@ def test_auto_pins_few_cores_on_cpu_only(usable):
     [(2, {1}, {0}), (3, {1, 2}, {0}), (4, {1, 2, 3}, {0}), (8, {2, 3, 4, 5, 6, 7}, {0, 1})],
 )
 def test_a_quarter_moves_bytes_and_the_rest_computes(n, engine, rest):
-    assert plan_cores(range(n), "auto", device="cpu") == CorePlan(frozenset(engine), frozenset(rest))
+    assert plan_cores(range(n), "auto") == CorePlan(frozenset(engine), frozenset(rest))
 
 
 def test_cores_that_were_asked_for():
-    assert plan_cores(range(64), [3, 4], device="gpu").engine == {3, 4}
-    assert plan_cores(range(4), [2, 99], device="cpu") == CorePlan(frozenset({2}), frozenset({0, 1, 3}))
-    assert plan_cores(range(4), [99], device="cpu") == CorePlan()
+    assert plan_cores(range(64), [3, 4]).engine == {3, 4}
+    assert plan_cores(range(4), [2, 99]) == CorePlan(frozenset({2}), frozenset({0, 1, 3}))
+    assert plan_cores(range(4), [99]) == CorePlan()
     # All of them for the engine: the others then share them.
-    assert plan_cores(range(2), [0, 1], device="cpu") == CorePlan(frozenset({0, 1}), frozenset({0, 1}))
+    assert plan_cores(range(2), [0, 1]) == CorePlan(frozenset({0, 1}), frozenset({0, 1}))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ _CPU_DEFAULTS: Mapping[str, Any] = {
     "gpu_memory_utilization": 0.3,
 }
 # vLLM on a CPU computes in a process of its own, which spins while it waits for the one that schedules.
-# Where cores are few one process does both: one less to start, half as many tokens again for a stream that
-# is alone, and an engine that idles takes no core (figures in benchmarks/README.md).
+# Where cores are few one process does both: one less to start, more tokens for a stream that is alone, and
+# an engine that idles takes no core (figures in benchmarks/README.md).
+_EXECUTOR = "distributed_executor_backend"
 ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 _MORE_WORKERS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 _OWN_BINDING = "VLLM_CPU_OMP_THREADS_BIND"
@@ -53,7 +54,7 @@ def serves_by_priority(spec: ModelSpec) -> bool:
 
     Of a server that somebody else runs only what was told is known.
     """
-    told = {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
+    told = _told(spec)
     defaults = {} if is_static(spec) else _COMMON_DEFAULTS
     return bool({**defaults, **told}.get("scheduling_policy") == "priority")
 
@@ -101,27 +102,40 @@ def argv(spec: ModelSpec, *, device: str) -> list[str]:
                 f"model '{spec.name}': engine_args.{name} is set by zoran itself; remove it.",
                 param=f"engine_args.{name}",
             )
-    told = {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
     merged: dict[str, Any] = dict(_COMMON_DEFAULTS)
-    merged |= _cpu_defaults(told, spec.env) if device == "cpu" else {}
+    merged |= _cpu_defaults() if device == "cpu" else {}
+    merged |= {_EXECUTOR: ONE_PROCESS} if in_one_process(spec, device=device) else {}
     merged |= _PACKAGED_DEFAULTS.get(spec.source, {})
-    merged |= told
+    merged |= _told(spec)
     line = ["--model", model_path(spec), "--served-model-name", spec.public_name, spec.name]
     for name, value in merged.items():
         line += _flag(name, value)
     return line
 
 
-def _cpu_defaults(told: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
-    defaults = dict(_CPU_DEFAULTS)
+def _cpu_defaults() -> dict[str, Any]:
     # torch.compile makes C++ of a model on a CPU. Where nothing can compile it, as in our image, the engine
     # would not start at all.
-    if not shutil.which("g++"):
-        defaults["enforce_eager"] = True
-    one_worker = all(told.get(name, 1) == 1 for name in _MORE_WORKERS)
-    if one_worker and few_cores(os.sched_getaffinity(0)) and _OWN_BINDING not in {*env, *os.environ}:
-        defaults["distributed_executor_backend"] = ONE_PROCESS
-    return defaults
+    return {**_CPU_DEFAULTS, **({} if shutil.which("g++") else {"enforce_eager": True})}
+
+
+def _told(spec: ModelSpec) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in spec.engine_args.items()}
+
+
+def in_one_process(spec: ModelSpec, *, device: str) -> bool:
+    """Whether one process of its engine schedules and computes, and none spins."""
+    told = _told(spec)
+    if _EXECUTOR in told or device != "cpu" or _OWN_BINDING in {*spec.env, *os.environ}:
+        return bool(told.get(_EXECUTOR) == ONE_PROCESS)
+    return few_cores(os.sched_getaffinity(0)) and all(told.get(name, 1) == 1 for name in _MORE_WORKERS)
+
+
+def pins(spec: ModelSpec, *, device: str) -> bool:
+    """Whether its engine gets cores of its own: where that is asked for, and where its processes spin."""
+    if spec.pin_cores == "auto":
+        return device == "cpu" and not in_one_process(spec, device=device)
+    return spec.pin_cores != "off"
 
 
 def _flag(name: str, value: Any) -> list[str]:

@@ -1,8 +1,8 @@
 """Which cores an engine's processes may use, and how many threads compute on them.
 
-An engine on a CPU takes every core it can get. Where cores are few it takes the gateway's as well, and a
-token stream through any relay loses speed (figures in benchmarks/README.md). So on small machines the
-engine gets some cores and everything that moves bytes gets the others.
+vLLM's own two processes on a CPU spin. Where cores are few they take the gateway's core as well, and a
+token stream through any relay loses a third of its speed. So there such an engine gets some cores and
+everything that moves bytes gets the others. An engine of one process goes where there is room.
 """
 
 import contextlib
@@ -28,13 +28,12 @@ def few_cores(cores: Collection[int]) -> bool:
     return len(cores) <= _FEW_CORES
 
 
-def plan_cores(cores: Iterable[int], asked: str | list[int], *, device: str) -> CorePlan:
+def plan_cores(cores: Iterable[int], asked: str | list[int]) -> CorePlan:
     """Divide the usable `cores`.
 
     Args:
         cores: Cores this process may run on.
-        asked: `auto`, `off`, or the engine's cores.
-        device: `cpu` or `gpu`; `auto` pins on `cpu` only.
+        asked: `auto` where cores are few, `off`, or the engine's cores.
     """
     usable = sorted(cores)
     if asked == "off" or len(usable) < 2:
@@ -42,7 +41,7 @@ def plan_cores(cores: Iterable[int], asked: str | list[int], *, device: str) -> 
     if isinstance(asked, list):
         engine = frozenset(asked) & frozenset(usable)
         return CorePlan(engine, frozenset(usable) - engine or engine) if engine else CorePlan()
-    if device != "cpu" or not few_cores(usable):
+    if not few_cores(usable):
         return CorePlan()
     kept = max(1, len(usable) // 4)
     return CorePlan(frozenset(usable[kept:]), frozenset(usable[:kept]))

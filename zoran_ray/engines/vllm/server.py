@@ -83,10 +83,11 @@ class EngineServer:
         parsed = engine_args.parse(self.spec, device=device)
         path = engine_args.model_path(self.spec)
         require_memory(self.spec, path, device=device)
-        self._plan = plan_cores(self._cores, self.spec.pin_cores, device=device)
+        asked = self.spec.pin_cores if engine_args.pins(self.spec, device=device) else "off"
+        self._plan = plan_cores(self._cores, asked)
         if device == "cpu":
             know_architecture(Path(path))
-        if parsed.distributed_executor_backend == engine_args.ONE_PROCESS:
+        if engine_args.in_one_process(self.spec, device=device):
             # Its process computes; what Ray has set is meant for this one.
             threads = self.spec.env.get("OMP_NUM_THREADS", compute_threads(self._plan, self._cores))
             os.environ["OMP_NUM_THREADS"] = str(threads)
