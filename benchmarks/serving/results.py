@@ -67,12 +67,13 @@ class Results:
     def keep(self, earlier: "Results") -> None:
         """Take over from an earlier run what this one did not measure."""
         day = earlier.started[:10]
-        for part in sorted(
-            {sample.part for sample in earlier.samples} - {each.part for each in self.samples}
-        ):
+        missing = {sample.part for sample in earlier.samples} - {sample.part for sample in self.samples}
+        started = {start.contender for start in self.starts}
+        for part in sorted(missing):
             self.samples += [sample for sample in earlier.samples if sample.part == part]
             self.kept.append(f"{part} ({day})")
-        for name in ("starts", "connections", "soak"):
+        self.starts += [start for start in earlier.starts if start.contender not in started]
+        for name in ("connections", "soak"):
             if not getattr(self, name) and (value := getattr(earlier, name)):
                 setattr(self, name, value)
                 self.kept.append(f"{name} ({day})")
