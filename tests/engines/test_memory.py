@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from zoran_ray.engines.vllm import memory
+from zoran_ray.engines.vllm.args import ONE_PROCESS
 from zoran_ray.errors import ModelLoadError
 from zoran_ray.models_file import ModelSpec
 
 GIB = 1 << 30
-SPEC = ModelSpec(name="m", source="org/model")
+SPEC = ModelSpec(name="m", source="org/model", engine_args={"distributed_executor_backend": "mp"})
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def test_what_fits_is_let_through(folder, available):
 def test_what_does_not_says_how_much_it_needs(folder, available):
     available(15.0)
     with pytest.raises(ModelLoadError, match=r"needs about 15\.1 GiB .*12\.0.* 15\.0 GiB are available"):
+        memory.require_memory(SPEC, str(folder), device="cpu")
+
+
+def test_one_process_that_schedules_and_computes_needs_less(folder, available):
+    one = SPEC.model_copy(update={"engine_args": {"distributed_executor_backend": ONE_PROCESS}})
+    available(14.5)
+    memory.require_memory(one, str(folder), device="cpu")
+    with pytest.raises(ModelLoadError, match=r"runtime 2\.1"):
         memory.require_memory(SPEC, str(folder), device="cpu")
 
 

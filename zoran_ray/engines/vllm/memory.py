@@ -5,12 +5,14 @@ from pathlib import Path
 
 import psutil
 
+from zoran_ray.engines.vllm.args import in_one_process
 from zoran_ray.errors import ModelLoadError
 from zoran_ray.models_file import ModelSpec
 
 _GIB = 1 << 30
-# Engine core, worker and front end of vLLM on CPU before any weight or cache, measured: 2.1 GiB.
-_RUNTIME_BYTES = int(2.1 * _GIB)
+# vLLM's processes on a CPU before any weight or cache, measured: front end, engine core and worker, or one
+# process for the last two.
+_RUNTIME_BYTES, _RUNTIME_BYTES_IN_ONE = int(2.1 * _GIB), int(1.4 * _GIB)
 
 
 def weight_bytes(folder: Path) -> int:
@@ -30,12 +32,13 @@ def require_memory(spec: ModelSpec, path: str, *, device: str) -> None:
         return
     cache = int(os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")) * _GIB
     weights = weight_bytes(Path(path))
-    needed = weights + cache + _RUNTIME_BYTES
+    runtime = _RUNTIME_BYTES_IN_ONE if in_one_process(spec, device=device) else _RUNTIME_BYTES
+    needed = weights + cache + runtime
     available = psutil.virtual_memory().available
     if needed > available:
         raise ModelLoadError(
             f"model '{spec.name}' needs about {needed / _GIB:.1f} GiB (weights {weights / _GIB:.1f}, "
-            f"KV cache {cache / _GIB:.1f}, runtime {_RUNTIME_BYTES / _GIB:.1f}) and "
+            f"KV cache {cache / _GIB:.1f}, runtime {runtime / _GIB:.1f}) and "
             f"{available / _GIB:.1f} GiB are available. Free memory, or lower the cache with "
             "env.VLLM_CPU_KVCACHE_SPACE, or choose a smaller model."
         )
