@@ -19,9 +19,11 @@ if [ "${2:-}" = stop ]; then
     fi
     if [ -s "$folder/forward" ]; then
         # dockerd leaves its rules, and drops what this machine forwards for others.
-        iptables-save 2>/dev/null | grep -vi docker | iptables-restore || true
+        iptables-save 2>/dev/null | grep -vi -e docker -e ' br-[0-9a-f]\{12\} ' | iptables-restore || true
         iptables --policy FORWARD "$(cat "$folder/forward")" || true
     fi
+    # It leaves a network namespace mounted, too.
+    umount "$folder"/exec/netns/* 2>/dev/null || true
     rm -rf "$folder" || true
     exit 0
 fi

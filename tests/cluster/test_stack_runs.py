@@ -90,7 +90,9 @@ def _env(folder: Path) -> str:
         read_profile(ROOT / "configs/profiles/laptop.yaml"), PurePosixPath(folder, "secrets")
     )
     lines = (line for line in text.splitlines() if not line.startswith(("ZORAN_IMAGE=", "ZORAN_PORT=")))
-    return "\n".join((*lines, f"ZORAN_IMAGE={os.environ[IMAGE]}", f"ZORAN_PORT={port}", ""))
+    # Docker refuses more cores than there are.
+    worker = f"ZORAN_CPU_WORKER_CPUS={min(4, os.cpu_count() or 1)}"
+    return "\n".join((*lines, f"ZORAN_IMAGE={os.environ[IMAGE]}", f"ZORAN_PORT={port}", worker, ""))
 
 
 @pytest.fixture(scope="module", autouse=True)
