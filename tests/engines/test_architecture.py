@@ -27,7 +27,13 @@ def test_a_known_class_is_asked_here(asked):
     assert questions == []
 
 
-@pytest.mark.parametrize("config", ["{}", "no JSON", json.dumps({"architectures": ["NobodysModel"]})])
+@pytest.mark.parametrize(
+    "config",
+    [
+        *("no JSON", "[]", "{}"),
+        *(json.dumps({"architectures": named}) for named in (3, "Llama", [[]], ["NobodysModel"])),
+    ],
+)
 def test_what_names_no_known_class_is_left_to_vllm(asked, tmp_path, config):
     registry, _ = asked
     before = dict(registry.models)

@@ -13,7 +13,7 @@ def know_architecture(folder: Path) -> None:
     """Tell vLLM the classes that the model in `folder` names; what is unknown here it finds out itself."""
     from vllm import ModelRegistry
 
-    with contextlib.suppress(OSError, ValueError, ImportError):
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, ImportError):
         named = json.loads((folder / "config.json").read_text()).get("architectures") or []
         for name in named:
             if known := ModelRegistry.models.get(name):
