@@ -90,8 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write what was asked for. 1 where a part broke off; what was missed is said."""
     # Whoever ends this ends what it has started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # Replicas that are made up end by the hundred, and each would be told.
-    logging.getLogger("zoran").setLevel(logging.ERROR)
     args = _arguments(argv)
     scale = QUICK if args.quick else Scale()
     results = asyncio.run(_measured(args, scale))
@@ -199,4 +197,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    # Replicas that are made up end by the hundred, and each would be told.
+    logging.getLogger("zoran").setLevel(logging.ERROR)
     sys.exit(main())

@@ -102,10 +102,15 @@ def task_of(server: Stack, shop: Path, mode: str) -> tuple[int, Any, list[Any]]:
     return done.returncode, rows[-1], rows[:-1]
 
 
-def journal_of(server: Stack, kind: str, task_id: str) -> list[Any]:
-    """What the journal knows of a task."""
-    rows = json.loads(server.zoran("journal", "tail", "-n", "200", "--json").stdout)["entries"]
-    return [row["meta"] for row in rows if row["kind"] == kind and row["meta"]["task"] == task_id]
+def journal_of(server: Stack, kind: str, task_id: str, at_least: int) -> list[Any]:
+    """What the journal knows of a task, once it is as much; it is told a moment later."""
+
+    def known() -> list[Any]:
+        rows = json.loads(server.zoran("journal", "tail", "-n", "200", "--json").stdout)["entries"]
+        return [row["meta"] for row in rows if row["kind"] == kind and row["meta"]["task"] == task_id]
+
+    until("the journal knows", lambda: len(known()) >= at_least)
+    return known()
 
 
 def git(folder: Path, *words: str) -> str:
@@ -157,7 +162,7 @@ def test_what_is_counted_is_on_the_page(server: Stack, shop: Path) -> None:
 
 def test_the_journal_has_every_move(server: Stack, shop: Path) -> None:
     _, task, _ = task_of(server, shop, "advisor")
-    moves = journal_of(server, "task.transition", task["id"])
+    moves = journal_of(server, "task.transition", task["id"], 3)
     assert [move["to"] for move in moves] == ["received", "planned", "edited"]
     assert all(len(move["policy"]) == 64 for move in moves)
     assert server.zoran("journal", "verify").returncode == 0
@@ -186,7 +191,7 @@ def test_a_tested_branch(server: Stack, shop: Path) -> None:
     assert MENDED in git(shop, "diff", "main", branch)
     (part,) = server_task(server, task["id"])["facts"]["repositories"]
     assert part["attempts"][-1]["evidence"]["fixed"]
-    told = journal_of(server, "policy.decision", task["id"])
+    told = journal_of(server, "policy.decision", task["id"], 2)
     assert [(row["what"], row["verdict"], row["commit"], row["policy"]) for row in told] == [
         (what, "allow", part["commit"], part["policy"]) for what in ("paths", "action:git.push")
     ]
